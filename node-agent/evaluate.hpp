@@ -1,0 +1,57 @@
+// The evaluation library's front door: compile -> check -> measure -> profile -> diagnose, for one host. Links without CAF and LMDB.
+// Construct one `host_evaluator` per process before other threads start (it starts the judges); `evaluate` may be called from several
+// threads: compiles run side by side in compile slots, measuring holds the device exclusively, and compilers are stopped meanwhile.
+#pragma once
+
+#include "protocol/message.hpp"
+#include "protocol/result.hpp"
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kevolve::agent {
+
+struct host_settings {
+  std::filesystem::path cache;        // artifacts, calibration; created when missing
+  std::filesystem::path python;       // empty: no Python on this host
+  std::string compiler = "g++";
+  unsigned compile_slots = 0;         // 0: one per core
+  unsigned device_slots = 1;
+  double call_limit_s = 10;           // one call of a candidate
+  std::filesystem::path executables;  // where kevolve-judge and kevolve-harness lie; empty: beside this executable
+};
+
+/// What this host can do, measured once and cached by hardware key x toolchain x judge version.
+struct host_roofs {
+  struct bandwidth { double working_set_bytes; double read_bytes_per_s; double write_bytes_per_s; double copy_bytes_per_s; };
+  std::vector<bandwidth> memory;      // ascending working sets
+  double fma_flops_per_s = 0;         // float32, all cores, measured
+  double theoretical_flops_per_s = 0; // ISA width x units x clock
+  bool fma_agrees = false;            // measured within 25% of theoretical
+  std::string note;
+};
+
+class host_evaluator {
+public:
+  static result<std::unique_ptr<host_evaluator>> start(host_settings settings);
+  virtual ~host_evaluator() = default;
+
+  [[nodiscard]] virtual std::vector<device_description> devices() const = 0;
+  /// Measures the roofs, or reads them from the cache.
+  virtual result<host_roofs> roofs() = 0;
+  /// One attempt. A failing candidate is an evaluation with its outcome; an `error` is always infrastructure. `cancelled` is polled at
+  /// least every 100 ms; a cancelled attempt kills its processes and returns errc::interrupted.
+  virtual result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) = 0;
+  /// Traces a Python SPEC to a problem with graph and workloads (needs Python with torch).
+  virtual result<problem> trace(const trace_work& what, const std::atomic<bool>& cancelled) = 0;
+  /// Starts baseline hosts (PyTorch eager, torch.compile) ahead of need, at low priority. Failing is not an error here.
+  virtual void prepare_baselines(const problem& subject, const std::vector<std::string>& baselines) = 0;
+  /// What is here and what is missing, for `kevolve doctor`: name -> finding.
+  virtual std::vector<std::pair<std::string, std::string>> self_test() = 0;
+};
+
+} // namespace kevolve::agent

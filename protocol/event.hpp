@@ -1,0 +1,178 @@
+// The events a session is made of, as the log keeps them: the truth from which results, leaders and statistics are views. Only ever added
+// to: an old event keeps its meaning for ever (new fields get defaults). Pure data; encoded by codec.hpp.
+#pragma once
+
+#include "protocol/evaluation.hpp"
+#include "protocol/operator.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kevolve {
+
+using session_id = std::string; // "rms_norm_h4096-20261121-104512-3fa9": sortable by eye, unique per store
+using node_number = std::uint32_t; // within a session: the proposal's number; 0 is the root
+
+enum class policy_kind : std::uint8_t { greedy, mcts, evolve, random };
+constexpr std::uint64_t enum_max(policy_kind) { return static_cast<std::uint64_t>(policy_kind::random); }
+enum class memory_operator : std::uint8_t { inherit, siblings, combined, clean_slate };
+constexpr std::uint64_t enum_max(memory_operator) { return static_cast<std::uint64_t>(memory_operator::clean_slate); }
+std::string_view to_string(policy_kind p) noexcept;
+std::string_view to_string(memory_operator m) noexcept;
+result<policy_kind> policy_from_string(std::string_view text);
+
+/// Everything that decides a session's course, fixed when it opens.
+struct session_settings {
+  policy_kind policy = policy_kind::evolve;
+  std::vector<std::string> synthesizers{"generator"};
+  std::uint64_t seed = 0;
+  std::uint32_t evaluations = 0;   // budget; 0: by time only
+  double time_s = 60;              // budget for the whole session, verification included; 0: no limit
+  double goal = 0;                 // speedup over the best baseline; 0: none
+  std::uint32_t in_flight = 4;     // proposals made before their results are known, at most
+  std::uint32_t plateau = 0;       // evaluations without a better leader that end it; 0: a default by budget
+  double injection = 0.2;          // p with which a prior (leader, skill) is injected into a node's context
+  std::vector<std::string> baselines{"eager", "compile"};
+  std::string scale;               // as given by --scale, for the report
+
+  friend bool operator==(const session_settings&, const session_settings&) = default;
+};
+
+struct session_opened {
+  session_id session;
+  problem subject;
+  target on;
+  session_settings settings;
+  std::string hardware;            // key of the device it optimises for
+  std::int64_t at_ms = 0;
+};
+
+/// A proposal was decided on: everything that the decision read is either in the log before this event or here.
+struct proposal_made {
+  node_number number = 0;
+  std::vector<node_number> parents; // empty for the root; two for a crossover
+  memory_operator memory = memory_operator::inherit;
+  std::uint32_t results_seen = 0;   // evaluations that the policy had seen
+  std::uint32_t island = 0;
+  std::string prior;                // what was injected: "leader:<candidate>", "skill:<id>", or ""
+  std::string synthesizer;
+};
+
+/// A synthesizer answered a proposal with a new candidate (kept content-addressed in the same transaction).
+struct candidate_added {
+  node_number number = 0;
+  candidate what;                   // sources are stored once per candidate id
+  transformation edge;
+};
+
+/// A proposal that brought no candidate: duplicate, refused by a check, or a failed synthesizer. It cost no evaluation.
+struct proposal_closed {
+  node_number number = 0;
+  std::string reason;
+};
+
+/// An attempt's result counted. At most one per (number, attempt) is ever accepted.
+struct evaluation_recorded {
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+  std::string anchor;               // candidate id of the anchor it was timed against
+  evaluation what;
+};
+
+/// A result that came too late, twice, or without a valid lease: logged, never counted.
+struct evaluation_discarded {
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+  std::string reason;
+};
+
+/// A leader measured afresh against every baseline, in fresh processes with fresh seeds.
+struct leader_verified {
+  node_number number = 0;
+  bool holds = false;               // correct on fresh seeds, within the physics gate, and faster than the plain loop nest
+  evaluation what;                  // timings[].comparisons name the baselines
+  double speedup = 0;               // geometric mean over workloads against the best baseline of each
+  interval speedup_ci95;
+  std::string best_baseline;        // "eager", "compile", or the root's candidate id where there is no PyTorch
+};
+
+struct session_paused { std::string reason; std::int64_t at_ms = 0; };
+struct session_resumed { std::int64_t at_ms = 0; };
+/// Supervision: an actor threw and was restarted from the log.
+struct actor_restarted { std::string actor; std::string reason; };
+struct session_finished {
+  std::string stopped_by;           // goal, evaluations, time, plateau, roofline, space exhausted, cancelled, failed
+  std::string error;                // when it failed
+  double wall_s = 0;
+  double cpu_s = 0;
+  std::int64_t at_ms = 0;
+};
+
+using event = std::variant<session_opened, proposal_made, candidate_added, proposal_closed, evaluation_recorded, evaluation_discarded,
+                           leader_verified, session_paused, session_resumed, actor_restarted, session_finished>;
+
+/// The tag on disk, by the variant's index; never reordered, only appended.
+std::string_view kind_of(const event& e) noexcept;
+
+template <class Inspector>
+bool inspect(Inspector& f, session_settings& x) {
+  return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
+                            f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
+                            f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
+                            f.field("baselines", x.baselines), f.field("scale", x.scale));
+}
+template <class Inspector>
+bool inspect(Inspector& f, session_opened& x) {
+  return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
+                            f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, proposal_made& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("parents", x.parents), f.field("memory", x.memory),
+                            f.field("results_seen", x.results_seen), f.field("island", x.island), f.field("prior", x.prior),
+                            f.field("synthesizer", x.synthesizer));
+}
+template <class Inspector>
+bool inspect(Inspector& f, candidate_added& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("edge", x.edge));
+}
+template <class Inspector>
+bool inspect(Inspector& f, proposal_closed& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("reason", x.reason));
+}
+template <class Inspector>
+bool inspect(Inspector& f, evaluation_recorded& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("attempt", x.attempt), f.field("anchor", x.anchor),
+                            f.field("what", x.what));
+}
+template <class Inspector>
+bool inspect(Inspector& f, evaluation_discarded& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("attempt", x.attempt), f.field("reason", x.reason));
+}
+template <class Inspector>
+bool inspect(Inspector& f, leader_verified& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("holds", x.holds), f.field("what", x.what),
+                            f.field("speedup", x.speedup), f.field("speedup_ci95", x.speedup_ci95),
+                            f.field("best_baseline", x.best_baseline));
+}
+template <class Inspector>
+bool inspect(Inspector& f, session_paused& x) {
+  return f.object(x).fields(f.field("reason", x.reason), f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, session_resumed& x) {
+  return f.object(x).fields(f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, actor_restarted& x) {
+  return f.object(x).fields(f.field("actor", x.actor), f.field("reason", x.reason));
+}
+template <class Inspector>
+bool inspect(Inspector& f, session_finished& x) {
+  return f.object(x).fields(f.field("stopped_by", x.stopped_by), f.field("error", x.error), f.field("wall_s", x.wall_s),
+                            f.field("cpu_s", x.cpu_s), f.field("at_ms", x.at_ms));
+}
+
+} // namespace kevolve

@@ -1,0 +1,18 @@
+// Every bound of the wire and the store in one place, with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kevolve::limits {
+
+inline constexpr std::size_t frame_bytes = 8u << 20;        // ZMQ_MAXMSGSIZE; larger things travel as blobs in chunks
+inline constexpr std::size_t decode_depth = 16;             // deepest message we send is 9
+inline constexpr std::size_t log_bytes = 64u << 10;         // compiler messages kept per evaluation
+inline constexpr std::size_t source_bytes = 1u << 20;       // per candidate
+inline constexpr std::size_t specification_bytes = 64u << 20; // an operator file
+inline constexpr std::size_t tensor_bytes = std::size_t{8} << 30; // one input or output of a workload
+inline constexpr std::size_t graph_nodes = 100'000;
+inline constexpr std::size_t rank = 16;
+
+} // namespace kevolve::limits
