@@ -1,0 +1,142 @@
+// Who works on what: agents with slots, a bounded queue of tasks, and leases, as a state machine without actor, socket or clock. The
+// dispatcher actor is a shell around it and keeps each task's payload (work, answer) by the task's name. One thread.
+// What always holds: a task has at most one current lease; a result is delivered only with the current epoch from the incarnation that
+// holds it; submitted = queued + leased + delivered + failed + cancelled; an agent never holds more leases than it has credit for.
+#pragma once
+
+#include "protocol/message.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace kevolve::dispatch {
+
+struct options {
+  double heartbeat_timeout_s = 5;     // silent for longer: dead
+  double accept_timeout_s = 5;        // a grant that nobody accepted
+  double grace_s = 5;                 // lease deadline beyond the work's own limit
+  std::uint32_t poison_agents = 3;    // a task under which so many agents died is quarantined
+  std::uint32_t attempts = 5;         // leases of one task that ended without a result
+  std::size_t queue_bound = 100'000;  // tasks queued; beyond it submit is refused
+};
+
+// ---- inputs; `now_s` is the steady clock ----
+struct submit {
+  std::string task;                   // unique: "<session>/<number>/<attempt>"
+  std::string owner;                  // fairness is between owners: the session
+  int priority = 0;                   // higher first
+  target on;                          // empty architecture: any of the platform and language
+  std::string hardware;               // a hardware key, or "" for any
+  double limit_s = 60;                // of one attempt
+  bool needs_device = true;           // false: tracing, compiling only
+};
+struct withdraw { std::string task; };
+struct hello { std::string agent; agent_hello what; };   // agent: the identity of its connection
+struct heartbeat { std::string agent; };
+struct goodbye { std::string agent; std::string reason; };
+struct lost { std::string agent; std::string reason; };  // the connection ended
+struct accepted { std::string agent; std::string lease; std::uint64_t epoch = 0; };
+/// The shell keeps the answer while it steps; `deliver` says that it counts.
+struct finished { std::string agent; std::string lease; std::uint64_t epoch = 0; bool infrastructure = false; std::string reason; };
+struct drain { std::string agent; double deadline_s = 30; };
+struct tick {};
+
+using input = std::variant<submit, withdraw, hello, heartbeat, goodbye, lost, accepted, finished, drain, tick>;
+
+// ---- effects, in order ----
+struct welcome { std::string agent; };
+/// Send the task's work; `lease` is the task's name.
+struct grant { std::string agent; std::string lease; std::uint64_t epoch = 0; double deadline_s = 0; };
+struct revoke { std::string agent; std::string lease; std::uint64_t epoch = 0; };
+struct deliver { std::string task; std::string agent; std::uint64_t epoch = 0; };
+/// The task ends without a result: refused (queue full), quarantined as poison, or out of attempts. Always infrastructure.
+struct give_up { std::string task; std::string reason; };
+/// A result that does not count, with why; the owner logs it.
+struct discarded { std::string task; std::string agent; std::uint64_t epoch = 0; std::string reason; };
+/// Tell the agent that it may forget the result (sent for discarded ones too).
+struct acknowledge { std::string agent; std::string lease; std::uint64_t epoch = 0; };
+struct requeued { std::string task; std::uint64_t next_epoch = 0; std::string reason; };
+struct agent_gone { std::string agent; std::string reason; };
+struct ask_drain { std::string agent; double deadline_s = 0; };
+
+using effect = std::variant<welcome, grant, revoke, deliver, give_up, discarded, acknowledge, requeued, agent_gone, ask_drain>;
+
+struct counts {
+  std::uint64_t submitted = 0, queued = 0, leased = 0, delivered = 0, failed = 0, cancelled = 0;
+  std::uint64_t discarded = 0, requeued = 0;
+};
+
+class dispatcher {
+public:
+  explicit dispatcher(options limits = {});
+  std::vector<effect> step(input in, double now_s);
+
+  [[nodiscard]] const counts& totals() const { return totals_; }
+  [[nodiscard]] std::size_t agents() const { return agents_.size(); }
+  /// Somebody who is not draining serves this target.
+  [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
+  /// When `step(tick)` has to come at the latest; nothing pending: empty.
+  [[nodiscard]] std::optional<double> next_deadline_s() const;
+
+private:
+  struct agent_state {
+    std::string incarnation;
+    std::vector<device_description> devices;
+    std::uint32_t credit = 0;         // leases it may hold: device slots plus compile slots, so that compiles overlap measuring
+    std::set<std::string> leases;
+    double heard_s = 0;
+    bool draining = false;
+    double drain_by_s = 0;
+  };
+  struct task_state {
+    submit what;
+    std::uint64_t epoch = 0;          // of the current or last lease; 0: never leased
+    std::string agent;                // "" while queued
+    std::string incarnation;
+    bool was_accepted = false;
+    double deadline_s = 0;            // current lease: accept or finish by then
+    std::uint64_t arrived = 0;
+    std::uint32_t attempts = 0;
+    std::set<std::string> killed;     // incarnations that died under it
+    std::string last_agent;           // tried last; another one is preferred
+  };
+  struct owner_queue { std::map<std::pair<int, std::uint64_t>, std::string> waiting; }; // (-priority, arrival) -> task
+
+  void on(submit&& in);
+  void on(withdraw&& in);
+  void on(hello&& in);
+  void on(heartbeat&& in);
+  void on(goodbye&& in);
+  void on(lost&& in);
+  void on(accepted&& in);
+  void on(finished&& in);
+  void on(drain&& in);
+  void on(tick&& in);
+
+  void enqueue(task_state& t);
+  void assign();                                             // as many grants as credit allows
+  void take_back(task_state& t, const std::string& reason, bool died);
+  void remove_agent(const std::string& agent, const std::string& reason, bool died);
+  void end_lease(task_state& t);
+  void emit(effect e) { out_.push_back(std::move(e)); }
+
+  options limits_;
+  std::map<std::string, agent_state> agents_;
+  std::unordered_map<std::string, task_state> tasks_;                                              // queued and leased
+  std::map<std::string, owner_queue> queues_;                // by owner
+  std::string served_last_;                                  // round-robin
+  std::set<std::pair<double, std::string>> deadlines_;       // of current leases
+  std::uint64_t arrivals_ = 0;
+  counts totals_;
+  double now_s_ = 0;
+  std::vector<effect> out_;
+};
+
+} // namespace kevolve::dispatch

@@ -1,0 +1,193 @@
+// One session as a state machine: inputs (answers of synthesizers and evaluators, acknowledgements of the store, the clock, a person) go
+// in, effects (events to append, work to ask for, what to show) come out. Names no actor, socket or file; the session actor is a shell
+// around it, the simulation drives it. One thread.
+// What always holds: decisions are a function of the log's prefix and the seed (session_state.hpp is the one fold, live and on resume);
+// effects that others can see leave only when every event before them is durable; each proposal's evaluation counts at most once.
+#pragma once
+
+#include "actors/session_state.hpp"
+#include "protocol/event.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace kevolve::search {
+
+/// Both clocks, read once by the shell: the steady one decides, the other is for the log.
+struct moment {
+  double steady_s = 0;
+  std::int64_t unix_ms = 0;
+};
+
+using candidate_ptr = std::shared_ptr<const candidate>;
+
+// ---- inputs ----
+/// A new session; its log is empty.
+struct opened { session_opened what; };
+/// The log was folded with `replay`; continue from there.
+struct resumed {};
+struct synthesized { node_number number = 0; candidate what; transformation edge; };
+/// errc::refused: this neighbourhood has nothing new; anything else is a failure of the synthesizer.
+struct synthesis_failed { node_number number = 0; error why; };
+/// `outcome::infrastructure` in it counts as evaluation_failed.
+struct evaluated { node_number number = 0; std::uint32_t attempt = 0; evaluation what; };
+/// An infrastructure fault: no agent, lease lost, poison. Retried, never held against the candidate.
+struct evaluation_failed { node_number number = 0; std::uint32_t attempt = 0; std::string reason; };
+struct verified { node_number number = 0; std::uint32_t attempt = 0; evaluation what; };
+struct verification_failed { node_number number = 0; std::uint32_t attempt = 0; std::string reason; };
+/// The first `events` events of this session's log are durable.
+struct stored { std::uint64_t events = 0; };
+/// The store or another part that the session cannot do without failed: the session ends here, resumable.
+struct broken { error why; };
+/// At least every 100 ms.
+struct tick {};
+struct pause { std::string reason; };
+struct cancel {};
+/// A baseline's latency per workload (uuid, seconds), measured early; lets a goal be noticed during the search.
+struct baseline_measured { std::string name; std::vector<std::pair<std::string, double>> latency_s; };
+/// Something was restarted by its supervisor and lost its work: open proposals are asked again.
+struct restarted { std::string actor; std::string reason; };
+
+using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, verified, verification_failed, stored,
+                           broken, tick, pause, cancel, baseline_measured, restarted>;
+
+// ---- effects, in the order in which they are to be carried out ----
+/// Append to the session's log; `position` counts from 0 and is exactly the event's index.
+struct append_event { std::uint64_t position = 0; event what; };
+/// Draw the context with `draw_context` (memory.hpp) from the parents' tree nodes as of `results_seen`, and ask `synthesizer` with
+/// rng(seed, number, "synthesis"). Number 0 asks for the root. Also creates the tree node.
+struct ask_synthesis {
+  node_number number = 0;
+  std::vector<node_number> parents; // one; two for a crossover; none for the root. A clean slate hangs under the root
+  memory_operator memory = memory_operator::inherit;
+  std::uint32_t results_seen = 0;
+  std::string prior;                // one of session_options::priors, or ""
+  std::string synthesizer;
+};
+struct ask_evaluation { node_number number = 0; std::uint32_t attempt = 0; candidate_ptr what; candidate_ptr anchor; /* null: the root */ };
+struct ask_verification {
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+  candidate_ptr what;
+  candidate_ptr root;               // the plain loop nest, as a further anchor
+  std::vector<std::string> baselines;
+  double limit_s = 0;               // what the session has left for it
+};
+/// Nobody waits for this proposal's answer any more.
+struct withdraw { node_number number = 0; };
+/// Delivered to the tree nodes of `number` and its parents: one attempt's place in history. `ordinal` counts results of the session;
+/// `draw_context` sees those with ordinal < results_seen.
+struct remember {
+  node_number number = 0;
+  std::vector<node_number> parents;
+  std::uint32_t ordinal = 0;
+  outcome result = outcome::passed;
+  double gain = 0;                  // parent's time / this time; 0 where it did not pass
+  double speedup = 0;               // root's time / this time; 0 where it did not pass
+};
+/// An evaluation was counted and is durable: its result may be acknowledged to the agent.
+struct acknowledge { node_number number = 0; std::uint32_t attempt = 0; };
+struct show_progress {
+  std::string phase;                // "calibrating", "searching", "verifying", "done"
+  std::uint32_t evaluations = 0;
+  std::uint32_t evaluations_budget = 0;
+  std::vector<std::pair<outcome, std::uint32_t>> outcomes;
+  double best_over_root = 0;
+  double best_latency_s = 0;
+  double roofline_fraction = 0;
+  std::string best_edge;
+  double elapsed_s = 0;
+  double time_left_s = 0;           // negative: no limit
+};
+/// The last effect of a session's life in this process. `what.stopped_by` is "paused" for one that can be resumed.
+struct finish { session_finished what; std::optional<leader_verified> verdict; };
+
+using effect = std::variant<append_event, ask_synthesis, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
+
+struct session_options {
+  std::vector<std::string> priors;       // names of what may be injected, best first; same list on resume where possible
+  std::uint32_t infrastructure_retries = 3; // per candidate and verification, then it is given up
+  std::uint32_t refused_in_a_row = 64;   // proposals without a new candidate, in a row, that mean "space exhausted"
+  double progress_period_s = 0.1;
+};
+
+class session {
+public:
+  explicit session(session_options options = {});
+
+  /// Folds one event of an existing log, oldest first; afterwards step(resumed{}).
+  void replay(const event& e);
+  std::vector<effect> step(input in, moment now);
+
+  [[nodiscard]] const session_state& state() const { return state_; }
+  [[nodiscard]] bool over() const { return over_; }
+  /// Events appended so far (durable or not) and durable ones.
+  [[nodiscard]] std::uint64_t appended() const { return appended_; }
+  [[nodiscard]] std::uint64_t durable() const { return durable_; }
+  [[nodiscard]] double elapsed_s(moment now) const;
+
+private:
+  struct held { std::uint64_t events; effect what; };
+
+  void on(opened&& in);
+  void on(resumed&& in);
+  void on(synthesized&& in);
+  void on(synthesis_failed&& in);
+  void on(evaluated&& in);
+  void on(evaluation_failed&& in);
+  void on(verified&& in);
+  void on(verification_failed&& in);
+  void on(stored&& in);
+  void on(broken&& in);
+  void on(tick&& in);
+  void on(pause&& in);
+  void on(cancel&& in);
+  void on(baseline_measured&& in);
+  void on(restarted&& in);
+
+  void append(event e);                    // fold, then out
+  void emit(effect e) { out_.push_back(std::move(e)); }
+  void emit_durable(effect e);             // once everything appended so far is durable
+  void ask_again();                        // everything open, after resume or restart
+  void request_synthesis(node_number n);
+  void request_evaluation(node_number n);
+  void advance();                          // decide what to do next: propose, drain, verify, finish
+  void propose();
+  bool goal_in_reach() const;
+  std::string reason_to_stop() const;      // "" : go on
+  void withdraw_open(const std::string& reason);
+  void verify_leader();
+  void end(std::string stopped_by, std::string problem);
+  void progress(const char* phase, bool force);
+  double search_time_left() const;
+  double reserve_s() const;
+
+  session_options options_;
+  session_state state_;
+  std::uint64_t appended_ = 0;
+  std::uint64_t durable_ = 0;
+  std::deque<held> held_;
+  std::vector<effect> out_;
+  moment now_{};
+  double began_steady_s_ = 0;              // of this life
+  double spent_before_s_ = 0;              // in earlier lives, from the log
+  double last_progress_s_ = -1;
+  bool started_ = false;
+  bool over_ = false;
+  std::string stopping_;                   // why no more is proposed
+  std::optional<node_number> verifying_;
+  std::uint32_t verify_attempt_ = 0;
+  std::uint32_t verify_failures_ = 0;
+  double verify_began_s_ = 0;
+  double last_verify_s_ = 0;               // how long the last verification took
+  double candidate_cost_s_ = 0;            // running mean wall time from proposal to result
+  std::vector<std::pair<node_number, double>> open_since_; // bounded by in_flight
+  std::vector<baseline_measured> baselines_;
+};
+
+} // namespace kevolve::search

@@ -1,0 +1,117 @@
+// What a session has become: the fold of its events and nothing else, so that a state rebuilt from the log equals the one that wrote it
+// (equal digests). Holds statistics and the few candidates that are still needed; histories live in the tree-node actors. One thread.
+#pragma once
+
+#include "actors/policies/policy.hpp"
+#include "actors/tree.hpp"
+#include "protocol/event.hpp"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kevolve::search {
+
+/// A candidate that leads or led: what a verification falls back on.
+struct led {
+  node_number number = 0;
+  std::shared_ptr<const candidate> what;
+  double fitness = 0;
+  double error = 0;
+  double latency_s = 0;             // geometric mean over workloads
+  double roofline_fraction = 0;
+  bound limited_by = bound::unknown;
+  std::string edge;
+};
+
+struct open_proposal {
+  std::shared_ptr<const candidate> what; // null until it arrived
+  std::string edge;
+  std::string synthesizer;
+  std::string prior;
+  std::uint32_t results_seen = 0;
+};
+
+class session_state {
+public:
+  session_state();
+  ~session_state();
+  session_state(session_state&&) noexcept;
+  session_state& operator=(session_state&&) noexcept;
+
+  /// The one fold. An event that breaks the log's own rules is our bug: check.
+  void apply(const event& e);
+  /// Equal states have equal digests.
+  [[nodiscard]] std::uint64_t digest() const;
+
+  [[nodiscard]] bool is_open() const { return opened_.has_value(); }
+  [[nodiscard]] const session_opened& opening() const { return *opened_; }
+  [[nodiscard]] const session_settings& settings() const { return opened_->settings; }
+  [[nodiscard]] const tree& nodes() const { return tree_; }
+  [[nodiscard]] const policy& how() const { return *policy_; }
+  /// Counted evaluations, and by outcome.
+  [[nodiscard]] std::uint32_t results() const { return results_; }
+  [[nodiscard]] std::vector<std::pair<outcome, std::uint32_t>> outcomes() const;
+  /// Open proposals by number, with what is known of each.
+  [[nodiscard]] const std::map<node_number, open_proposal>& open() const { return open_; }
+  [[nodiscard]] const std::optional<led>& leader() const { return leader_; }
+  /// Earlier leaders, newest last, at most eight.
+  [[nodiscard]] const std::vector<led>& former_leaders() const { return former_; }
+  [[nodiscard]] const std::shared_ptr<const candidate>& root() const { return root_; }
+  [[nodiscard]] bool root_passed() const { return !tree_.empty() && tree_[0].status == node_status::passed; }
+  /// Root's latency per workload, in the problem's order of first appearance.
+  [[nodiscard]] const std::vector<std::pair<std::string, double>>& root_latency_s() const { return root_latency_; }
+  [[nodiscard]] std::uint32_t results_since_leader() const { return results_since_leader_; }
+  [[nodiscard]] std::uint32_t refused_in_a_row() const { return refused_in_a_row_; }
+  [[nodiscard]] const std::optional<leader_verified>& last_verdict() const { return verdict_; }
+  [[nodiscard]] bool verdict_failed_for(node_number n) const;
+  [[nodiscard]] const std::optional<session_finished>& ending() const { return finished_; }
+  /// Grows with each resume or restart: attempts of an earlier life are never current.
+  [[nodiscard]] std::uint32_t lives() const { return lives_; }
+  [[nodiscard]] std::uint32_t attempt_of(node_number n) const;
+  [[nodiscard]] double spent_s() const; // wall time of earlier lives, from the log's own times
+  [[nodiscard]] double cpu_s() const { return cpu_s_; }
+  [[nodiscard]] std::size_t bytes() const;
+
+private:
+  void on(const session_opened& e);
+  void on(const proposal_made& e);
+  void on(const candidate_added& e);
+  void on(const proposal_closed& e);
+  void on(const evaluation_recorded& e);
+  void on(const evaluation_discarded& e);
+  void on(const leader_verified& e);
+  void on(const session_paused& e);
+  void on(const session_resumed& e);
+  void on(const actor_restarted& e);
+  void on(const session_finished& e);
+  void consider_leader(const evaluation_recorded& e, const open_proposal& p);
+
+  std::optional<session_opened> opened_;
+  tree tree_;
+  std::unique_ptr<policy> policy_;
+  std::map<node_number, open_proposal> open_;
+  std::optional<led> leader_;
+  std::vector<led> former_;
+  std::shared_ptr<const candidate> root_;
+  std::vector<std::pair<std::string, double>> root_latency_;
+  std::array<std::uint32_t, enum_max(outcome{}) + 1> outcomes_{};
+  std::uint32_t results_ = 0;
+  std::uint32_t results_since_leader_ = 0;
+  std::uint32_t refused_in_a_row_ = 0;
+  std::optional<leader_verified> verdict_;
+  std::vector<node_number> unverifiable_;
+  std::optional<session_finished> finished_;
+  std::uint32_t lives_ = 0;
+  double cpu_s_ = 0;
+  double spent_ms_ = 0;
+  std::int64_t began_ms_ = 0;
+  std::int64_t last_ms_ = 0;
+};
+
+} // namespace kevolve::search
