@@ -1,0 +1,271 @@
+// The agent inside a process: one thread owns the DEALER socket and the job table, workers call the host evaluator. Capacity is one worker
+// per compile slot and device slot, so that compiles run beside each other while one candidate is measured.
+#include "actors/agent_leases.hpp"
+#include "actors/outbox.hpp"
+#include "actors/runtime.hpp"
+#include "actors/zeromq_socket.hpp"
+#include "node-agent/evaluate.hpp"
+#include "protocol/codec.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <optional>
+#include <random>
+#include <thread>
+
+namespace kevolve {
+namespace {
+
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+constexpr auto tick_every = 250ms;
+constexpr auto heartbeat_every = 1s;
+constexpr auto hello_every = 10s; // repeated, so that a scheduler that was restarted learns of us; before the welcome every second
+constexpr std::size_t lease_bound = 256;
+constexpr std::size_t answer_bound = 1024; // > lease_bound: workers never wait for the socket's thread
+
+struct worker_answer {
+  std::string lease;
+  std::uint64_t epoch = 0;
+  lease_answer answer;
+};
+
+class dealer_agent final : public agent_service {
+public:
+  dealer_agent(agent::host_evaluator& host, std::string name)
+      : host_(host), agent_(std::move(name)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
+
+  ~dealer_agent() override {
+    stopping_ = true;
+    answers_.wake();
+    if (socket_thread_.joinable())
+      socket_thread_.join();
+    {
+      std::lock_guard lock(mutex_);
+      closed_ = true;
+      waiting_.clear();
+    }
+    work_arrived_.notify_all();
+    for (auto& worker : workers_)
+      worker.join();
+  }
+
+  result<void> connect(const std::string& endpoint, void* context) {
+    try {
+      if (!context)
+        context = own_context_.emplace(1).handle();
+      owned_socket_.reset(zmq_socket(context, ZMQ_DEALER));
+      if (!owned_socket_)
+        throw zmq::error_t();
+      socket_ = zmq::socket_ref(zmq::from_handle, owned_socket_.get());
+      socket_.set(zmq::sockopt::linger, 0);
+      socket_.set(zmq::sockopt::routing_id, identity_);
+      socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::frame_bytes));
+      socket_.connect(endpoint);
+    } catch (const zmq::error_t& e) {
+      return error{errc::configuration, "connecting to " + endpoint + ": " + e.what()};
+    }
+    devices_ = host_.devices();
+    unsigned device_slots = 0;
+    for (const auto& device : devices_)
+      device_slots += device.slots;
+    unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+    compile_slots_ = cores;
+    for (unsigned i = 0; i < compile_slots_ + device_slots; ++i)
+      workers_.emplace_back([this] { work_until_closed(); });
+    socket_thread_ = std::thread([this] { run(); });
+    return {};
+  }
+
+private:
+  struct job {
+    start_work what;
+    std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+  };
+
+  static std::string incarnation() {
+    std::random_device entropy;
+    return std::to_string((std::uint64_t{entropy()} << 32 | entropy()) & 0xffffffffffff);
+  }
+
+  // --- the socket's thread
+
+  void run() {
+    zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, answers_.wake_descriptor(), ZMQ_POLLIN, 0}};
+    auto next_heartbeat = steady::now() + heartbeat_every;
+    say_hello();
+    while (!stopping_) {
+      try {
+        zmq::poll(items, 2, tick_every);
+      } catch (const zmq::error_t& e) {
+        if (e.num() == ETERM)
+          break;
+      }
+      receive_all();
+      for (auto& got : answers_.take())
+        apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
+      apply(leases_.tick(steady::now()));
+      if (steady::now() >= next_hello_)
+        say_hello();
+      if (steady::now() >= next_heartbeat) {
+        next_heartbeat = steady::now() + heartbeat_every;
+        say(agent_heartbeat{leases_.held(), load()});
+      }
+    }
+    for (const auto& each : leases_.running())
+      stop(each.lease, each.epoch);
+    say(agent_goodbye{"the agent stops"});
+    owned_socket_.reset();
+  }
+
+  void receive_all() {
+    for (;;) {
+      zmq::message_t frame;
+      try {
+        if (!socket_.recv(frame, zmq::recv_flags::dontwait))
+          return;
+      } catch (const zmq::error_t&) {
+        return;
+      }
+      auto got = decode<envelope>(frame.to_string_view());
+      if (got && got->version == protocol_version && got->receiver == identity_)
+        std::visit([this](auto& body) { take(body); }, got->body);
+    }
+  }
+
+  void take(agent_welcome&) { next_hello_ = steady::now() + hello_every; }
+  void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
+  void take(lease_cancelled& what) { apply(leases_.cancelled(what)); }
+  void take(result_acknowledged& what) { leases_.acknowledged(what); }
+  template <class Other>
+  void take(Other&) {} // draining is the scheduler's decision: it grants nothing more
+
+  void apply(std::vector<agent_effect> effects) {
+    for (auto& effect : effects) {
+      if (auto* begin = std::get_if<start_work>(&effect))
+        start(std::move(*begin));
+      else if (auto* end = std::get_if<stop_work>(&effect))
+        stop(end->lease, end->epoch);
+      else
+        say(std::move(std::get<message>(effect)));
+    }
+  }
+
+  void say_hello() {
+    next_hello_ = steady::now() + heartbeat_every;
+    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_});
+  }
+
+  void say(message body) {
+    std::string bytes = encode(envelope{protocol_version, identity_, "", ++sequence_, std::move(body)});
+    try {
+      // Full or not connected: what matters is repeated (hello, heartbeat, unacknowledged answers).
+      (void)socket_.send(zmq::message_t(bytes.data(), bytes.size()), zmq::send_flags::dontwait);
+    } catch (const zmq::error_t&) {
+    }
+  }
+
+  static double load() {
+    double averages[1] = {0};
+    return getloadavg(averages, 1) == 1 ? averages[0] : 0;
+  }
+
+  // --- workers
+
+  void start(start_work what) {
+    {
+      std::lock_guard lock(mutex_);
+      waiting_.push_back(job{std::move(what)});
+      live_.push_back({waiting_.back().what.lease, waiting_.back().what.epoch, waiting_.back().cancelled});
+    }
+    work_arrived_.notify_one();
+  }
+
+  void stop(const std::string& lease, std::uint64_t epoch) {
+    std::lock_guard lock(mutex_);
+    for (auto& each : live_)
+      if (each.lease == lease && each.epoch == epoch)
+        *each.cancelled = true;
+  }
+
+  void work_until_closed() {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      work_arrived_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
+      if (closed_)
+        return;
+      job mine = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
+      worker_answer answer{mine.what.lease, mine.what.epoch, attempt(mine)};
+      lock.lock();
+      std::erase_if(live_, [&](const live& each) { return each.lease == answer.lease && each.epoch == answer.epoch; });
+      lock.unlock();
+      (void)answers_.put(std::move(answer)); // the bound is above the number of leases; a lost answer would be found by its deadline
+    }
+  }
+
+  lease_answer attempt(job& mine) {
+    if (*mine.cancelled)
+      return std::string("cancelled before it started");
+    try {
+      if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
+        auto got = host_.evaluate(*evaluate, *mine.cancelled);
+        if (got)
+          return std::move(*got);
+        return got.error().message;
+      }
+      auto got = host_.trace(std::get<trace_work>(mine.what.what), *mine.cancelled);
+      if (got)
+        return std::move(*got);
+      return got.error().message;
+    } catch (const std::exception& e) {
+      return std::string("the agent's evaluator threw: ") + e.what();
+    }
+  }
+
+  struct live {
+    std::string lease;
+    std::uint64_t epoch;
+    std::shared_ptr<std::atomic<bool>> cancelled;
+  };
+
+  agent::host_evaluator& host_;
+  const std::string agent_;
+  const std::string identity_;
+  std::vector<device_description> devices_;
+  unsigned compile_slots_ = 1;
+  std::optional<zmq::context_t> own_context_;
+  owned_socket owned_socket_{nullptr};
+  zmq::socket_ref socket_; // made by the opener, then the socket thread's alone
+  agent_leases leases_;
+  std::uint64_t sequence_ = 0;
+  steady::time_point next_hello_{};
+  outbox<worker_answer> answers_;
+  std::atomic<bool> stopping_ = false;
+  std::thread socket_thread_;
+
+  std::mutex mutex_; // guards what follows
+  std::condition_variable work_arrived_;
+  std::deque<job> waiting_;
+  std::vector<live> live_;
+  bool closed_ = false;
+  std::vector<std::thread> workers_;
+};
+
+} // namespace
+
+result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
+                                                            std::string name) {
+  if (!zmq_context && endpoint.starts_with("inproc://"))
+    return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
+  auto made = std::make_unique<dealer_agent>(host, std::move(name));
+  KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context));
+  return std::unique_ptr<agent_service>(std::move(made));
+}
+
+} // namespace kevolve
