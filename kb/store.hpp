@@ -7,6 +7,7 @@
 #include "protocol/event.hpp"
 #include "protocol/result.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -36,7 +37,7 @@ struct session_summary {
 struct leader {
   std::string definition;
   std::string hardware;
-  std::string workload;         // uuid, or "" for the operator as a whole (geometric mean)
+  std::string workload;         // uuid, or "" for the operator as a whole (geometric mean over `workloads`)
   candidate_id candidate;       // or "eager", "compile" where a baseline leads
   double speedup = 0;
   interval speedup_ci95;
@@ -44,6 +45,15 @@ struct leader {
   session_id session;
   node_number number = 0;
   std::int64_t at_ms = 0;
+  std::vector<std::string> workloads; // of a leader of the whole operator: only equal sets are compared
+};
+
+struct store_options {
+  std::size_t map_bytes = std::size_t{16} << 30;  // address space to begin with (not disk); doubled when 70% are used
+  std::size_t queued_events = 65'536;             // append() waits when this many ...
+  std::size_t queued_bytes = std::size_t{256} << 20; // ... or this many bytes are not durable yet
+  /// How long a full disk is waited for; then everything queued fails with errc::full, and so does each append until `recover`.
+  std::chrono::milliseconds full_patience{5'000};
 };
 
 struct check_report {
@@ -58,13 +68,21 @@ public:
   /// Creates the directory and database where missing (read_write). Errors: busy (a second writer), read-only or full disk, damaged (with
   /// what is damaged and what to run).
   static result<std::unique_ptr<store>> open(const std::filesystem::path& directory, access how);
+  static result<std::unique_ptr<store>> open(const std::filesystem::path& directory, access how, const store_options& options);
   virtual ~store() = default; // drains pending appends
 
   using completion = std::function<void(result<std::uint64_t>)>; // position of the event in its session's log
   /// Queues one event of a session; `done` runs on the writer thread once it is durable (or failed). Appends of one session keep their order.
+  /// Refused: a session that does not begin with its session_opened, or opens twice; a candidate whose id is not its hash. Blocks while the
+  /// queue is full, so `done` may append only while fewer than `queued_events` are outstanding.
   virtual void append(const session_id& session, event what, completion done) = 0;
   /// Waits until everything queued so far is durable.
   virtual result<void> flush() = 0;
+  /// Good, or why nothing can be written now: full while a full disk is waited for and after the patience ran out; io after a failed write
+  /// or sync (never retried: reopen the store, which verifies it).
+  virtual result<void> health() const = 0;
+  /// Lets a store that gave up on a full disk accept appends again; the sessions concerned continue from their logs.
+  virtual result<void> recover() = 0;
 
   /// All events of a session in order, hash chain and checksums verified.
   virtual result<std::vector<event>> events(const session_id& session) const = 0;
@@ -78,6 +96,13 @@ public:
   virtual result<std::vector<leader>> leaders(const std::string& definition_or_all) const = 0;
   /// The newest passed evaluation of a candidate on a hardware key, by timing key (hardware x toolchain x judge version).
   virtual result<std::optional<evaluation>> find_evaluation(const candidate_id& id, const std::string& hardware) const = 0;
+  /// The same for one toolchain and judge version: what may be reused instead of measuring again.
+  virtual result<std::optional<evaluation>> find_timing(const candidate_id& id, const std::string& hardware, const std::string& toolchain,
+                                                        const std::string& judge_version) const = 0;
+  /// The newest evaluation that settled whether a candidate compiles and is correct (passed, compile_error, incorrect_*) for a target, by
+  /// toolchain and oracle version, on whatever hardware.
+  virtual result<std::optional<evaluation>> find_correctness(const candidate_id& id, const target& on, const std::string& toolchain,
+                                                             const std::string& oracle_version) const = 0;
 
   /// Verifies every record; with `repair` rebuilds the views from the log.
   virtual result<check_report> check(bool repair) = 0;

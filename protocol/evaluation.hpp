@@ -106,6 +106,7 @@ struct environment {
   std::string clock;          // which clock timed it
   double load = 0;            // 1-minute load average when measuring began
   std::string agent;
+  std::string oracle_version; // of the interpreter and comparison that judged correctness
 
   friend bool operator==(const environment&, const environment&) = default;
 };
@@ -174,7 +175,8 @@ template <class Inspector>
 bool inspect(Inspector& f, environment& x) {
   return f.object(x).fields(f.field("hardware", x.hardware), f.field("device", x.device), f.field("toolchain", x.toolchain),
                             f.field("judge_version", x.judge_version), f.field("sandbox", x.sandbox), f.field("clock", x.clock),
-                            f.field("load", x.load), f.field("agent", x.agent));
+                            f.field("load", x.load), f.field("agent", x.agent),
+                            f.field("oracle_version", x.oracle_version));
 }
 template <class Inspector>
 bool inspect(Inspector& f, stage_times& x) {
