@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -93,21 +94,27 @@ private:
     std::set<std::string> leases;
     double heard_s = 0;
     bool draining = false;
-    double drain_by_s = 0;
   };
   struct task_state {
     submit what;
     std::uint64_t epoch = 0;          // of the current or last lease; 0: never leased
     std::string agent;                // "" while queued
-    std::string incarnation;
+    std::string last_agent;           // tried last: another one is preferred
     bool was_accepted = false;
-    double deadline_s = 0;            // current lease: accept or finish by then
+    double deadline_s = 0;            // current lease: to be accepted, then finished, by then
     std::uint64_t arrived = 0;
     std::uint32_t attempts = 0;
     std::set<std::string> killed;     // incarnations that died under it
-    std::string last_agent;           // tried last; another one is preferred
   };
-  struct owner_queue { std::map<std::pair<int, std::uint64_t>, std::string> waiting; }; // (-priority, arrival) -> task
+  /// Tasks that the same agents can run, waiting by owner, and the agents with credit left that can. Few: one per target in use.
+  struct line {
+    submit asks;                      // one of them: what all ask of an agent
+    std::set<std::pair<std::size_t, std::string>> idle;                             // (leases held, agent)
+    std::map<std::string, std::map<std::pair<int, std::uint64_t>, std::string>> waiting; // owner -> (-priority, arrival) -> task
+    std::set<std::tuple<int, std::uint64_t, std::string>> turns;                    // (-priority of the first, owner's turn, owner)
+  };
+  /// Who was served longest ago comes first.
+  struct owner_state { std::uint64_t turn = 0; std::size_t tasks = 0; };
 
   void on(submit&& in);
   void on(withdraw&& in);
@@ -120,18 +127,28 @@ private:
   void on(drain&& in);
   void on(tick&& in);
 
+  line& line_of(const submit& what);
+  void list_turn(line& l, const std::string& owner);         // enters the owner's turn anew
+  void unlist_turn(line& l, const std::string& owner);
   void enqueue(task_state& t);
+  void leave_queue(const task_state& t);
+  void list_idle(const std::string& agent);                  // enters an agent with credit left
+  void unlist_idle(const std::string& agent);
   void assign();                                             // as many grants as credit allows
-  void take_back(task_state& t, const std::string& reason, bool died);
+  bool grant_one();
+  void take_back(const std::string& task, const std::string& reason, bool died);
   void remove_agent(const std::string& agent, const std::string& reason, bool died);
   void end_lease(task_state& t);
+  [[nodiscard]] double lease_duration_s(const task_state& t) const;
+  void forget(const std::string& task);
   void emit(effect e) { out_.push_back(std::move(e)); }
 
   options limits_;
   std::map<std::string, agent_state> agents_;
   std::unordered_map<std::string, task_state> tasks_;                                              // queued and leased
-  std::map<std::string, owner_queue> queues_;                // by owner
-  std::string served_last_;                                  // round-robin
+  std::map<std::string, line> lines_;
+  std::map<std::string, owner_state> owners_;
+  std::uint64_t turns_ = 0;
   std::set<std::pair<double, std::string>> deadlines_;       // of current leases
   std::uint64_t arrivals_ = 0;
   counts totals_;

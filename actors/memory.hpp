@@ -9,6 +9,7 @@
 #include "protocol/rng.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,33 +29,57 @@ struct stagnation {
 memory_choice choose_memory(const tree& t, const std::vector<node_number>& parents, stagnation s, double injection,
                             const std::vector<std::string>& priors, rng draw);
 
-/// One attempt as a tree node remembers it. `ordinal` is `remember::ordinal`.
+/// One attempt as a tree node remembers it; shared between the node, its parent and its descendants. `ordinal` is `remember::ordinal`.
 struct remembered {
   node_number number = 0;
   std::uint32_t ordinal = 0;
+  bool fresh = false;           // proposed with a clean slate: its ancestors did not lead to it
   synthesis::attempt what;
+};
+
+/// How much of a history a context carries.
+struct context_bounds {
+  std::size_t trajectory = 8;  // the newest ancestors
+  std::size_t siblings = 8;    // half the newest, half the most telling (the best and the worst gains)
 };
 
 /// A tree node's history: its own attempt, its ancestors', its children's.
 class history_view {
 public:
   virtual ~history_view() = default;
+  /// Null until its own result came.
   [[nodiscard]] virtual const remembered* self() const = 0;
   /// Oldest first, self excluded.
   virtual void ancestors(std::vector<const remembered*>& out) const = 0;
-  /// Evaluated children, oldest first; at least the newest `context_bounds::siblings` and the best of them.
+  /// Those with a result, oldest result first.
   virtual void children(std::vector<const remembered*>& out) const = 0;
 };
 
-/// How much of a history a context carries.
-struct context_bounds {
-  std::size_t trajectory = 8;  // the newest ancestors
-  std::size_t siblings = 8;    // half the newest, half the most telling (best and worst gain)
-};
-
-/// The context of proposal `number`, a function of what had a result before `results_seen`. `second` is null unless it is a crossover.
-/// Priors and refused ids are the caller's to fill in.
+/// The context of a proposal, a function of the results up to `results_seen`. `second` is null unless it is a crossover. Priors and refused
+/// ids are the caller's to fill in.
 synthesis::context draw_context(memory_operator memory, std::uint32_t results_seen, const history_view* parent, const history_view* second,
                                 context_bounds bounds = {});
+
+/// What a tree-node actor holds: bounded, and sharing every attempt with its relatives.
+class node_history final : public history_view {
+public:
+  using entry = std::shared_ptr<const remembered>;
+  node_history() = default; // the root's
+  /// A child's: its ancestors are its parent and the parent's own newest ones.
+  explicit node_history(const node_history& parent);
+
+  void settle(entry own) { self_ = std::move(own); }
+  void add_child(entry child);
+  [[nodiscard]] const remembered* self() const override { return self_.get(); }
+  void ancestors(std::vector<const remembered*>& out) const override;
+  void children(std::vector<const remembered*>& out) const override;
+
+private:
+  static constexpr std::size_t ancestors_kept = context_bounds{}.trajectory;
+  static constexpr std::size_t children_kept = 4 * context_bounds{}.siblings;
+  std::vector<entry> ancestors_;
+  entry self_;
+  std::vector<entry> children_; // by ordinal; beyond the bound the oldest middling one goes
+};
 
 } // namespace kevolve::search

@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -50,8 +52,8 @@ struct pause { std::string reason; };
 struct cancel {};
 /// A baseline's latency per workload (uuid, seconds), measured early; lets a goal be noticed during the search.
 struct baseline_measured { std::string name; std::vector<std::pair<std::string, double>> latency_s; };
-/// Something was restarted by its supervisor and lost its work: open proposals are asked again.
-struct restarted { std::string actor; std::string reason; };
+/// A part was restarted by its supervisor and lost the work for these proposals: they are asked again.
+struct restarted { std::string actor; std::string reason; std::vector<node_number> lost; };
 
 using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, verified, verification_failed, stored,
                            broken, tick, pause, cancel, baseline_measured, restarted>;
@@ -63,13 +65,14 @@ struct append_event { std::uint64_t position = 0; event what; };
 /// rng(seed, number, "synthesis"). Number 0 asks for the root. Also creates the tree node.
 struct ask_synthesis {
   node_number number = 0;
-  std::vector<node_number> parents; // one; two for a crossover; none for the root. A clean slate hangs under the root
+  std::vector<node_number> parents; // one; two for a crossover; none for the root
   memory_operator memory = memory_operator::inherit;
   std::uint32_t results_seen = 0;
   std::string prior;                // one of session_options::priors, or ""
   std::string synthesizer;
 };
-struct ask_evaluation { node_number number = 0; std::uint32_t attempt = 0; candidate_ptr what; candidate_ptr anchor; /* null: the root */ };
+struct ask_evaluation { node_number number = 0; std::uint32_t attempt = 0; candidate_ptr what;
+                        candidate_ptr anchor; /* null: the root */ std::uint64_t seed = 0; /* of its inputs */ };
 struct ask_verification {
   node_number number = 0;
   std::uint32_t attempt = 0;
@@ -77,17 +80,18 @@ struct ask_verification {
   candidate_ptr root;               // the plain loop nest, as a further anchor
   std::vector<std::string> baselines;
   double limit_s = 0;               // what the session has left for it
+  std::uint64_t seed = 0;
 };
 /// Nobody waits for this proposal's answer any more.
 struct withdraw { node_number number = 0; };
-/// Delivered to the tree nodes of `number` and its parents: one attempt's place in history. `ordinal` counts results of the session;
-/// `draw_context` sees those with ordinal < results_seen.
+/// Delivered to the tree nodes of `number` and its parents: one attempt's place in history. `ordinal` counts the session's results from 1;
+/// `draw_context` sees those with ordinal <= results_seen.
 struct remember {
   node_number number = 0;
   std::vector<node_number> parents;
   std::uint32_t ordinal = 0;
   outcome result = outcome::passed;
-  double gain = 0;                  // parent's time / this time; 0 where it did not pass
+  double gain = 0;                  // parent's time / this time (a clean slate's: root's); 0 where it did not pass
   double speedup = 0;               // root's time / this time; 0 where it did not pass
 };
 /// An evaluation was counted and is durable: its result may be acknowledged to the agent.
@@ -104,8 +108,9 @@ struct show_progress {
   double elapsed_s = 0;
   double time_left_s = 0;           // negative: no limit
 };
-/// The last effect of a session's life in this process. `what.stopped_by` is "paused" for one that can be resumed.
-struct finish { session_finished what; std::optional<leader_verified> verdict; };
+/// The last effect of a session's life in this process. `what.stopped_by` is "paused" for one that can be resumed. `failure` says why there is
+/// no result (budget: nothing passed in time; synthesizer: no plain loop nest; infrastructure; the store's own error).
+struct finish { session_finished what; std::optional<leader_verified> verdict; std::optional<error> failure; };
 
 using effect = std::variant<append_event, ask_synthesis, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
 
@@ -114,6 +119,7 @@ struct session_options {
   std::uint32_t infrastructure_retries = 3; // per candidate and verification, then it is given up
   std::uint32_t refused_in_a_row = 64;   // proposals without a new candidate, in a row, that mean "space exhausted"
   double progress_period_s = 0.1;
+  bool verify = true;                    // false: end without measuring the leader afresh (engine benchmarks)
 };
 
 class session {
@@ -153,19 +159,29 @@ private:
   void append(event e);                    // fold, then out
   void emit(effect e) { out_.push_back(std::move(e)); }
   void emit_durable(effect e);             // once everything appended so far is durable
-  void ask_again();                        // everything open, after resume or restart
+  void begin();
+  void ask_again(node_number n);           // an open proposal, after resume or restart
   void request_synthesis(node_number n);
   void request_evaluation(node_number n);
+  void discard(node_number n, std::uint32_t attempt, std::string reason);
+  void evaluation_fault(node_number n, std::uint32_t attempt, const std::string& reason);
+  void verification_fault(const std::string& reason);
+  void close(node_number n, std::string reason);
   void advance();                          // decide what to do next: propose, drain, verify, finish
   void propose();
-  bool goal_in_reach() const;
-  std::string reason_to_stop() const;      // "" : go on
+  bool propose_one();
+  [[nodiscard]] std::string reason_to_stop() const; // "": go on
+  [[nodiscard]] bool out_of_time() const;
+  [[nodiscard]] std::optional<double> estimated_speedup() const;
+  void watch_goal();
+  void stop();                             // carry `stopping_` through: drain, verify, end
   void withdraw_open(const std::string& reason);
   void verify_leader();
-  void end(std::string stopped_by, std::string problem);
-  void progress(const char* phase, bool force);
-  double search_time_left() const;
-  double reserve_s() const;
+  void end(std::string stopped_by, std::optional<error> failure);
+  void progress(bool force);
+  [[nodiscard]] double reserve_s() const;
+  [[nodiscard]] double search_ends_s() const; // elapsed time at which only the verification's reserve is left
+  void took(node_number n);
 
   session_options options_;
   session_state state_;
@@ -177,16 +193,19 @@ private:
   double began_steady_s_ = 0;              // of this life
   double spent_before_s_ = 0;              // in earlier lives, from the log
   double last_progress_s_ = -1;
-  bool started_ = false;
   bool over_ = false;
   std::string stopping_;                   // why no more is proposed
+  std::string problem_;                    // why the root is unusable
+  errc problem_code_ = errc::synthesizer;
   std::optional<node_number> verifying_;
   std::uint32_t verify_attempt_ = 0;
-  std::uint32_t verify_failures_ = 0;
+  std::uint32_t verify_faults_ = 0;        // in a row
+  std::optional<node_number> goal_checked_;
   double verify_began_s_ = 0;
   double last_verify_s_ = 0;               // how long the last verification took
-  double candidate_cost_s_ = 0;            // running mean wall time from proposal to result
-  std::vector<std::pair<node_number, double>> open_since_; // bounded by in_flight
+  double candidate_cost_s_ = 0;            // running mean of wall time from proposal to result
+  std::map<node_number, double> open_since_; // open proposals of this life
+  std::map<node_number, std::string> anchors_; // what each open evaluation is timed against
   std::vector<baseline_measured> baselines_;
 };
 

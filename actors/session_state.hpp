@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,11 @@ struct open_proposal {
   std::uint32_t results_seen = 0;
 };
 
+/// How reasons of proposal_closed and evaluation_discarded begin: the fold reads them.
+inline constexpr std::string_view closed_duplicate = "duplicate";
+inline constexpr std::string_view closed_nothing_new = "nothing new";
+inline constexpr std::string_view fault = "infrastructure";
+
 class session_state {
 public:
   session_state();
@@ -48,6 +54,8 @@ public:
   void apply(const event& e);
   /// Equal states have equal digests.
   [[nodiscard]] std::uint64_t digest() const;
+  /// The same without times, attempts and lives: equal for an interrupted and an uninterrupted run with the same results.
+  [[nodiscard]] std::uint64_t tree_digest() const;
 
   [[nodiscard]] bool is_open() const { return opened_.has_value(); }
   [[nodiscard]] const session_opened& opening() const { return *opened_; }
@@ -69,7 +77,10 @@ public:
   [[nodiscard]] std::uint32_t results_since_leader() const { return results_since_leader_; }
   [[nodiscard]] std::uint32_t refused_in_a_row() const { return refused_in_a_row_; }
   [[nodiscard]] const std::optional<leader_verified>& last_verdict() const { return verdict_; }
-  [[nodiscard]] bool verdict_failed_for(node_number n) const;
+  /// Verdicts that did not hold.
+  [[nodiscard]] std::uint32_t verdicts_failed() const { return verdicts_failed_; }
+  /// Candidates given up for infrastructure faults since the last result that counted.
+  [[nodiscard]] std::uint32_t faults_in_a_row() const { return faults_in_a_row_; }
   [[nodiscard]] const std::optional<session_finished>& ending() const { return finished_; }
   /// Grows with each resume or restart: attempts of an earlier life are never current.
   [[nodiscard]] std::uint32_t lives() const { return lives_; }
@@ -105,7 +116,8 @@ private:
   std::uint32_t results_since_leader_ = 0;
   std::uint32_t refused_in_a_row_ = 0;
   std::optional<leader_verified> verdict_;
-  std::vector<node_number> unverifiable_;
+  std::uint32_t verdicts_failed_ = 0;
+  std::uint32_t faults_in_a_row_ = 0;
   std::optional<session_finished> finished_;
   std::uint32_t lives_ = 0;
   double cpu_s_ = 0;

@@ -6,6 +6,7 @@
 #include "protocol/event.hpp"
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <string_view>
@@ -22,6 +23,16 @@ struct candidate_key {
 };
 candidate_key key_of(std::string_view id) noexcept;
 
+/// For digests and hashes of states: order matters.
+constexpr std::uint64_t mix(std::uint64_t digest, std::uint64_t value) noexcept {
+  std::uint64_t z = (digest ^ value) * 0x9e3779b97f4a7c15ull + 0x632be59bd9b4e019ull;
+  z = (z ^ (z >> 32)) * 0xd6e8feb86659fd93ull;
+  return z ^ (z >> 29);
+}
+constexpr std::uint64_t mix_real(std::uint64_t digest, float value) noexcept {
+  return mix(digest, std::bit_cast<std::uint32_t>(value));
+}
+
 enum class node_status : std::uint8_t {
   proposed, // a synthesizer is asked
   waiting,  // has a candidate; its evaluation is open
@@ -34,7 +45,7 @@ struct tree_node {
   candidate_key key;
   node_number parent = no_node;
   node_number second = no_node;     // crossover
-  node_number first_child = no_node; // newest first
+  node_number first_child = no_node; // of those that passed, newest first
   node_number next_sibling = no_node;
   std::uint32_t children = 0;       // ever proposed
   std::uint32_t live_children = 0;  // proposed, waiting or passed
@@ -60,18 +71,24 @@ public:
   tree_node& at(node_number n) { return nodes_[n]; }
   /// Appends the next node under `parent` (no_node: the root).
   node_number add(node_number parent, node_number second);
-  /// A node left the live ones (failed or closed).
+  /// Its evaluation passed: from now on it may be expanded.
+  void pass(node_number n);
+  /// A node left the live ones (failed or closed); one that had passed is taken back (rare, linear in its siblings and the tree).
   void retire(node_number n, node_status as);
+  /// Nodes that passed, in the order in which they did.
+  [[nodiscard]] const std::vector<node_number>& passed() const { return passed_; }
 
   /// The node with this candidate, or no_node. Constant time.
   [[nodiscard]] node_number find(const candidate_key& key) const;
   void index(node_number n);
 
   [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::uint64_t digest() const;
 
 private:
   void grow();
   std::vector<tree_node> nodes_;
+  std::vector<node_number> passed_;
   std::vector<node_number> slots_; // open addressing, a power of two, at most half full
   std::size_t indexed_ = 0;
 };

@@ -23,7 +23,8 @@ public:
   virtual ~policy() = default;
   /// A proposal was recorded: node `n` hangs under its parents, its result is open.
   virtual void proposed(const tree& t, node_number n) = 0;
-  /// Its evaluation was counted (passed or not), or it was closed without one; the tree's node says which.
+  /// Its evaluation was counted (passed or not), or it was closed without one; the tree's node says which. Called again when a node that
+  /// passed is taken back.
   virtual void settled(const tree& t, node_number n) = 0;
   /// Empty: nothing may be expanded before an open proposal settles (never so when none is open).
   [[nodiscard]] virtual std::optional<selection> select(const tree& t, node_number number, rng draw) const = 0;

@@ -1,0 +1,334 @@
+#include "actors/dispatch_logic.hpp"
+
+#include "protocol/check.hpp"
+
+#include <algorithm>
+
+namespace kevolve::dispatch {
+namespace {
+
+bool can_run(const std::vector<device_description>& devices, const submit& what) {
+  if (!what.needs_device)
+    return true;
+  return std::any_of(devices.begin(), devices.end(), [&what](const device_description& d) {
+    return d.on.platform == what.on.platform && (what.on.language.empty() || d.on.language.empty() || d.on.language == what.on.language) &&
+           (what.on.architecture.empty() || d.on.architecture.empty() || d.on.architecture == what.on.architecture) &&
+           (what.hardware.empty() || d.hardware == what.hardware);
+  });
+}
+
+constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent enters every line it can run
+
+/// What a task asks of an agent, as one string: tasks that ask for the same are kept in one line.
+std::string kind_of(const submit& s) {
+  return s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string();
+}
+
+} // namespace
+
+dispatcher::dispatcher(options limits) : limits_(limits) {}
+
+std::vector<effect> dispatcher::step(input in, double now_s) {
+  now_s_ = std::max(now_s_, now_s); // a clock that steps back must not revive a deadline
+  out_.clear();
+  std::visit([this](auto&& what) { on(std::move(what)); }, std::move(in));
+  assign();
+  return std::move(out_);
+}
+
+// ---- tasks ----
+
+void dispatcher::on(submit&& in) {
+  if (tasks_.contains(in.task))
+    return emit(give_up{in.task, "refused: a task of this name is already here"});
+  ++totals_.submitted;
+  if (totals_.queued >= limits_.queue_bound) {
+    ++totals_.failed;
+    return emit(give_up{in.task, "refused: " + std::to_string(limits_.queue_bound) + " tasks are queued already"});
+  }
+  auto name = in.task;
+  auto& t = tasks_[name];
+  t.what = std::move(in);
+  t.arrived = ++arrivals_;
+  ++owners_[t.what.owner].tasks;
+  enqueue(t);
+}
+
+void dispatcher::on(withdraw&& in) {
+  auto found = tasks_.find(in.task);
+  if (found == tasks_.end())
+    return;
+  auto& t = found->second;
+  if (t.agent.empty()) {
+    leave_queue(t);
+  } else {
+    emit(revoke{t.agent, in.task, t.epoch});
+    end_lease(t);
+  }
+  ++totals_.cancelled;
+  forget(in.task);
+}
+
+void dispatcher::forget(const std::string& task) {
+  auto found = tasks_.find(task);
+  auto owner = owners_.find(found->second.what.owner);
+  if (--owner->second.tasks == 0)
+    owners_.erase(owner);
+  tasks_.erase(found);
+}
+
+dispatcher::line& dispatcher::line_of(const submit& what) {
+  auto [found, is_new] = lines_.try_emplace(kind_of(what));
+  auto& l = found->second;
+  if (is_new) {
+    l.asks = what;
+    for (const auto& [name, a] : agents_)
+      if (!a.draining && a.leases.size() < a.credit && can_run(a.devices, what))
+        l.idle.emplace(a.leases.size(), name);
+  }
+  return l;
+}
+
+void dispatcher::list_turn(line& l, const std::string& owner) {
+  if (auto w = l.waiting.find(owner); w != l.waiting.end())
+    l.turns.emplace(w->second.begin()->first.first, owners_.at(owner).turn, owner);
+}
+
+void dispatcher::unlist_turn(line& l, const std::string& owner) {
+  if (auto w = l.waiting.find(owner); w != l.waiting.end())
+    l.turns.erase({w->second.begin()->first.first, owners_.at(owner).turn, owner});
+}
+
+void dispatcher::enqueue(task_state& t) { // one that comes back keeps its place
+  auto& l = line_of(t.what);
+  unlist_turn(l, t.what.owner);
+  l.waiting[t.what.owner].emplace(std::pair{-t.what.priority, t.arrived}, t.what.task);
+  list_turn(l, t.what.owner);
+  ++totals_.queued;
+}
+
+void dispatcher::leave_queue(const task_state& t) {
+  auto found = lines_.find(kind_of(t.what));
+  KEVOLVE_CHECK(found != lines_.end());
+  auto& l = found->second;
+  unlist_turn(l, t.what.owner);
+  auto waiting = l.waiting.find(t.what.owner);
+  KEVOLVE_CHECK(waiting != l.waiting.end() && waiting->second.erase({-t.what.priority, t.arrived}) == 1);
+  if (waiting->second.empty())
+    l.waiting.erase(waiting);
+  list_turn(l, t.what.owner);
+  --totals_.queued;
+  if (l.waiting.empty() && lines_.size() > lines_kept)
+    lines_.erase(found);
+}
+
+// ---- agents ----
+
+void dispatcher::on(hello&& in) {
+  if (auto known = agents_.find(in.agent); known != agents_.end()) {
+    if (known->second.incarnation == in.what.incarnation) { // said twice: nothing was lost
+      known->second.heard_s = now_s_;
+      return emit(welcome{in.agent});
+    }
+    remove_agent(in.agent, "it started again", true);
+  }
+  agent_state a;
+  a.incarnation = in.what.incarnation;
+  a.credit = in.what.compile_slots;
+  for (const auto& d : in.what.devices)
+    a.credit += d.slots;
+  a.credit = std::max(a.credit, 1u);
+  a.devices = std::move(in.what.devices);
+  a.heard_s = now_s_;
+  agents_.emplace(in.agent, std::move(a));
+  list_idle(in.agent);
+  emit(welcome{in.agent});
+}
+
+void dispatcher::on(heartbeat&& in) {
+  if (auto a = agents_.find(in.agent); a != agents_.end())
+    a->second.heard_s = now_s_;
+}
+
+void dispatcher::on(goodbye&& in) { remove_agent(in.agent, in.reason.empty() ? "it said goodbye" : in.reason, false); }
+
+void dispatcher::on(lost&& in) { remove_agent(in.agent, in.reason, true); }
+
+void dispatcher::on(drain&& in) {
+  auto a = agents_.find(in.agent);
+  if (a == agents_.end() || a->second.draining)
+    return;
+  unlist_idle(in.agent);
+  a->second.draining = true;
+  emit(ask_drain{in.agent, in.deadline_s});
+}
+
+void dispatcher::remove_agent(const std::string& agent, const std::string& reason, bool died) {
+  auto a = agents_.find(agent);
+  if (a == agents_.end())
+    return;
+  unlist_idle(agent);
+  a->second.draining = true; // so that what comes back does not go to it again
+  auto leases = a->second.leases; // take_back changes the set
+  for (const auto& name : leases)
+    take_back(name, "agent " + agent + " is gone: " + reason, died);
+  agents_.erase(agent);
+  emit(agent_gone{agent, reason});
+}
+
+void dispatcher::list_idle(const std::string& agent) {
+  const auto& a = agents_.at(agent);
+  if (a.draining || a.leases.size() >= a.credit)
+    return;
+  for (auto& [kind, l] : lines_)
+    if (can_run(a.devices, l.asks))
+      l.idle.emplace(a.leases.size(), agent);
+}
+
+void dispatcher::unlist_idle(const std::string& agent) {
+  for (auto& [kind, l] : lines_)
+    l.idle.erase({agents_.at(agent).leases.size(), agent});
+}
+
+// ---- leases ----
+
+void dispatcher::assign() {
+  while (grant_one()) {
+  }
+}
+
+bool dispatcher::grant_one() {
+  line* best = nullptr;
+  for (auto& [kind, l] : lines_)
+    if (!l.idle.empty() && !l.turns.empty() && (best == nullptr || *l.turns.begin() < *best->turns.begin()))
+      best = &l;
+  if (best == nullptr)
+    return false;
+  auto owner = std::get<2>(*best->turns.begin());
+  auto& t = tasks_.at(best->waiting.at(owner).begin()->second);
+  auto idle = best->idle.begin(); // the one with the fewest leases, but not the one it just came back from
+  if (idle->second == t.last_agent && best->idle.size() > 1)
+    ++idle;
+  auto agent = idle->second;
+  leave_queue(t);
+  for (auto& [kind, l] : lines_)
+    unlist_turn(l, owner);
+  owners_.at(owner).turn = ++turns_;
+  for (auto& [kind, l] : lines_)
+    list_turn(l, owner);
+
+  unlist_idle(agent);
+  auto& a = agents_.at(agent);
+  a.leases.insert(t.what.task);
+  list_idle(agent);
+  t.agent = agent;
+  t.was_accepted = false;
+  t.deadline_s = now_s_ + limits_.accept_timeout_s;
+  deadlines_.emplace(t.deadline_s, t.what.task);
+  ++totals_.leased;
+  emit(grant{agent, t.what.task, ++t.epoch, lease_duration_s(t)});
+  return true;
+}
+
+// What an agent queues before its turn on the device is not the work's fault: every lease it holds adds its share.
+double dispatcher::lease_duration_s(const task_state& t) const {
+  auto a = agents_.find(t.agent);
+  auto share = a == agents_.end() ? 1 : std::max<std::size_t>(1, a->second.leases.size());
+  return t.what.limit_s * static_cast<double>(share) + limits_.grace_s;
+}
+
+void dispatcher::on(accepted&& in) {
+  auto t = tasks_.find(in.lease);
+  if (t == tasks_.end() || t->second.agent != in.agent || t->second.epoch != in.epoch || t->second.was_accepted)
+    return;
+  on(heartbeat{in.agent});
+  t->second.was_accepted = true;
+  deadlines_.erase({t->second.deadline_s, in.lease});
+  t->second.deadline_s = now_s_ + lease_duration_s(t->second);
+  deadlines_.emplace(t->second.deadline_s, in.lease);
+}
+
+void dispatcher::on(finished&& in) {
+  on(heartbeat{in.agent});
+  emit(acknowledge{in.agent, in.lease, in.epoch});
+  auto found = tasks_.find(in.lease);
+  if (found == tasks_.end() || found->second.agent != in.agent || found->second.epoch != in.epoch) {
+    ++totals_.discarded;
+    bool known = found != tasks_.end();
+    return emit(discarded{in.lease, in.agent, in.epoch,
+                          known ? "epoch " + std::to_string(found->second.epoch) + " is the current one" : "its task has ended"});
+  }
+  if (in.infrastructure)
+    return take_back(in.lease, "agent " + in.agent + ": " + in.reason, false);
+  end_lease(found->second);
+  ++totals_.delivered;
+  emit(deliver{in.lease, in.agent, in.epoch});
+  forget(in.lease);
+}
+
+void dispatcher::end_lease(task_state& t) {
+  deadlines_.erase({t.deadline_s, t.what.task});
+  unlist_idle(t.agent);
+  agents_.at(t.agent).leases.erase(t.what.task);
+  list_idle(t.agent);
+  t.last_agent = std::move(t.agent);
+  t.agent.clear();
+  --totals_.leased;
+}
+
+// A lease ended without a result: the task waits for its next epoch, or is given up.
+void dispatcher::take_back(const std::string& task, const std::string& reason, bool died) {
+  auto& t = tasks_.at(task);
+  if (died)
+    t.killed.insert(t.agent + '/' + agents_.at(t.agent).incarnation);
+  end_lease(t);
+  ++t.attempts;
+  std::string why;
+  if (t.killed.size() >= limits_.poison_agents)
+    why = "quarantined: " + std::to_string(t.killed.size()) + " agents died under it; the last: " + reason;
+  else if (t.attempts >= limits_.attempts)
+    why = "given up after " + std::to_string(t.attempts) + " attempts; the last: " + reason;
+  if (!why.empty()) {
+    ++totals_.failed;
+    emit(give_up{task, why});
+    return forget(task);
+  }
+  ++totals_.requeued;
+  emit(requeued{task, t.epoch + 1, reason});
+  enqueue(t);
+}
+
+// ---- time ----
+
+void dispatcher::on(tick&&) {
+  std::vector<std::string> dead;
+  for (const auto& [name, a] : agents_)
+    if (now_s_ - a.heard_s > limits_.heartbeat_timeout_s)
+      dead.push_back(name);
+  for (const auto& name : dead)
+    remove_agent(name, "no heartbeat for " + std::to_string(static_cast<int>(limits_.heartbeat_timeout_s)) + " s", true);
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_s_) {
+    auto name = deadlines_.begin()->second;
+    const auto& t = tasks_.at(name);
+    emit(revoke{t.agent, name, t.epoch});
+    take_back(name, t.was_accepted ? "its deadline passed on agent " + t.agent : "agent " + t.agent + " did not accept it", false);
+  }
+}
+
+std::optional<double> dispatcher::next_deadline_s() const {
+  std::optional<double> next;
+  if (!deadlines_.empty())
+    next = deadlines_.begin()->first;
+  for (const auto& [name, a] : agents_)
+    next = std::min(next.value_or(a.heard_s + limits_.heartbeat_timeout_s), a.heard_s + limits_.heartbeat_timeout_s);
+  return next;
+}
+
+bool dispatcher::serves(const target& on, const std::string& hardware) const {
+  submit asked;
+  asked.on = on;
+  asked.hardware = hardware;
+  return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second.devices, asked); });
+}
+
+} // namespace kevolve::dispatch

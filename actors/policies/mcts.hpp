@@ -1,0 +1,34 @@
+// Monte Carlo tree search: UCT from the root with progressive widening (Kocsis and Szepesvari 2006; Couetoux et al. 2011). A visit is counted
+// along the ancestors as soon as a proposal is made, so that proposals in flight spread. Values are scaled between the least and the greatest
+// among siblings, because late gains are small beside the first ones. O(depth x live children), children bounded by the widening.
+#pragma once
+
+#include "actors/policies/policy.hpp"
+
+namespace kevolve::search {
+
+class mcts final : public policy {
+public:
+  void proposed(const tree& t, node_number n) override;
+  void settled(const tree& t, node_number n) override;
+  [[nodiscard]] std::optional<selection> select(const tree& t, node_number number, rng draw) const override;
+  [[nodiscard]] std::uint64_t digest() const override;
+  [[nodiscard]] std::size_t bytes() const override;
+
+  /// Live children that a node with so many visits may have.
+  [[nodiscard]] static std::uint32_t widening_limit(std::uint32_t visits);
+  [[nodiscard]] std::uint32_t visits(node_number n) const { return statistics_[n].visits; }
+
+private:
+  struct statistics {
+    std::uint32_t visits = 0; // proposals in its subtree, its own included
+    std::uint32_t passed = 0;
+    float sum = 0;            // of the fitness of those that passed
+    float best = 0;
+  };
+  [[nodiscard]] node_number best_child(const tree& t, node_number n) const;
+  [[nodiscard]] float value(node_number n) const;
+  std::vector<statistics> statistics_;
+};
+
+} // namespace kevolve::search

@@ -1,0 +1,208 @@
+// A session's course: what to do next after every input (propose, drain, verify, end). The answers' half is session_logic.cpp.
+#include "actors/fitness.hpp"
+#include "actors/memory.hpp"
+#include "actors/session_logic.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace kevolve::search {
+namespace {
+
+constexpr double at_the_roofline = 0.95;
+constexpr std::uint32_t hopeless_faults = 5;    // candidates in a row lost to infrastructure: the host is broken, not unlucky
+constexpr std::uint32_t verify_tries = 2;       // of one leader, infrastructure faults only
+constexpr std::uint32_t leaders_refuted = 3;    // leaders that did not hold, then the session ends without one
+constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal without any baseline measured asks for a verification
+constexpr double verification_overdue_s = 30;   // past the session's own limit
+
+std::uint32_t plateau_of(const session_settings& s) {
+  if (s.plateau > 0)
+    return s.plateau;
+  return s.evaluations > 0 ? std::max(40u, s.evaluations / 4) : 100u;
+}
+
+bool goal_met(const session_state& state) {
+  double goal = state.settings().goal;
+  const auto& verdict = state.last_verdict();
+  return goal > 0 && verdict && verdict->holds && verdict->speedup >= goal;
+}
+
+// Results that are on their way still count; after the others nobody asks for them any more.
+bool drains(const std::string& why) { return why == "evaluations" || why == "time" || why == "space exhausted"; }
+
+} // namespace
+
+void session::advance() {
+  if (!state_.is_open())
+    return;
+  const auto& nodes = state_.nodes();
+  bool root_lost = !nodes.empty() && (nodes[0].status == node_status::failed || nodes[0].status == node_status::closed);
+  if (root_lost && stopping_.empty())
+    return end("failed", error{problem_code_, "the plain loop nest: " + (problem_.empty() ? "it did not pass" : problem_)});
+  if (state_.faults_in_a_row() >= hopeless_faults)
+    return end("failed", error{errc::infrastructure, std::to_string(hopeless_faults) + " candidates in a row could not be evaluated"});
+  if (stopping_.empty())
+    stopping_ = reason_to_stop();
+  if (stopping_.empty()) {
+    watch_goal();
+    propose();
+  } else {
+    stop();
+  }
+  if (!over_)
+    progress(false);
+}
+
+std::string session::reason_to_stop() const {
+  const auto& settings = state_.settings();
+  if (goal_met(state_))
+    return "goal";
+  if (settings.evaluations > 0 && state_.results() >= settings.evaluations)
+    return "evaluations";
+  if (out_of_time())
+    return "time";
+  const auto& leader = state_.leader();
+  if (leader && leader->limited_by == bound::memory && leader->roofline_fraction >= at_the_roofline)
+    return "roofline";
+  if (state_.root_passed() && state_.results_since_leader() >= plateau_of(settings))
+    return "plateau";
+  if (state_.refused_in_a_row() >= options_.refused_in_a_row)
+    return "space exhausted";
+  return "";
+}
+
+double session::reserve_s() const {
+  const auto& settings = state_.settings();
+  if (!options_.verify)
+    return 0;
+  if (last_verify_s_ > 0)
+    return std::clamp(1.3 * last_verify_s_, 1.0, 0.4 * settings.time_s);
+  if (settings.baselines.empty())
+    return std::min(0.15 * settings.time_s, 8.0);
+  if (baselines_.size() >= settings.baselines.size()) // their hosts are warm
+    return std::min(0.25 * settings.time_s, 10.0);
+  return std::min(0.4 * settings.time_s, 20.0); // a first torch.compile takes 10-20 s
+}
+
+double session::search_ends_s() const {
+  double limit = state_.settings().time_s;
+  if (limit <= 0)
+    return std::numeric_limits<double>::infinity();
+  return state_.root_passed() ? limit - reserve_s() : limit;
+}
+
+bool session::out_of_time() const { return elapsed_s(now_) + candidate_cost_s_ >= search_ends_s(); }
+
+// ---- proposing ----
+
+void session::propose() {
+  const auto at_once = std::max(1u, state_.settings().in_flight);
+  while (state_.open().size() < at_once && propose_one()) {
+  }
+}
+
+bool session::propose_one() {
+  const auto& settings = state_.settings();
+  const auto& nodes = state_.nodes();
+  const auto number = nodes.size();
+  if (number > 0 && !state_.root_passed())
+    return false;
+  if (settings.evaluations > 0 && state_.results() + state_.open().size() >= settings.evaluations)
+    return false;
+  proposal_made made{number, {}, memory_operator::inherit, state_.results(), 0, "", "generator"}; // the root is the plain loop nest
+  if (number > 0) {
+    auto selected = state_.how().select(nodes, number, rng(settings.seed, number, "select"));
+    if (!selected && !state_.open().empty())
+      return false;
+    if (!selected)
+      selected = selection{{0}, 0};
+    stagnation stagnates{state_.results_since_leader(), std::max(8u, plateau_of(settings) / 4)};
+    auto memory = choose_memory(nodes, selected->parents, stagnates, settings.injection, options_.priors, rng(settings.seed, number, "memory"));
+    if (memory.memory == memory_operator::clean_slate)
+      selected->parents.resize(1);
+    made.parents = std::move(selected->parents);
+    made.island = selected->island;
+    made.memory = memory.memory;
+    made.prior = std::move(memory.prior);
+    if (!settings.synthesizers.empty())
+      made.synthesizer = settings.synthesizers[(number - 1) % settings.synthesizers.size()];
+  }
+  append(std::move(made));
+  request_synthesis(number);
+  return true;
+}
+
+// ---- the goal ----
+
+std::optional<double> session::estimated_speedup() const {
+  const auto& leader = state_.leader();
+  if (!leader)
+    return std::nullopt;
+  const auto& verdict = state_.last_verdict();
+  if (verdict && verdict->holds && verdict->speedup > 0)
+    return verdict->speedup * std::exp(leader->fitness - state_.nodes()[verdict->number].fitness);
+  double sum = 0;
+  std::size_t compared = 0;
+  for (const auto& [workload, root_s] : state_.root_latency_s()) {
+    double best_s = std::numeric_limits<double>::infinity();
+    for (const auto& baseline : baselines_)
+      for (const auto& [name, latency_s] : baseline.latency_s)
+        if (name == workload && latency_s > 0)
+          best_s = std::min(best_s, latency_s);
+    if (std::isfinite(best_s) && root_s > 0) {
+      sum += std::log(best_s / root_s);
+      ++compared;
+    }
+  }
+  if (compared == 0 || compared < state_.root_latency_s().size())
+    return std::nullopt;
+  return std::exp(leader->fitness + sum / static_cast<double>(compared));
+}
+
+void session::watch_goal() {
+  const auto& settings = state_.settings();
+  const auto& leader = state_.leader();
+  if (settings.goal <= 0 || !options_.verify || verifying_ || !leader || leader->number == 0 || goal_checked_ == leader->number ||
+      verify_faults_ >= verify_tries)
+    return;
+  auto estimate = estimated_speedup();
+  bool probe = !estimate && !state_.last_verdict() && state_.results() >= goal_probe_after;
+  if (probe || (estimate && *estimate >= settings.goal)) {
+    goal_checked_ = leader->number;
+    verify_leader();
+  }
+}
+
+// ---- ending ----
+
+void session::stop() {
+  if (!state_.open().empty()) {
+    if (drains(stopping_) && elapsed_s(now_) < search_ends_s())
+      return;
+    withdraw_open(stopping_);
+  }
+  const auto& settings = state_.settings();
+  double left = settings.time_s <= 0 ? std::numeric_limits<double>::infinity() : settings.time_s - elapsed_s(now_);
+  if (verifying_) {
+    if (left < -verification_overdue_s)
+      end(stopping_, error{errc::infrastructure, "the leader's verification did not come back in time"});
+    return;
+  }
+  if (!state_.root_passed())
+    return end(stopping_, error{errc::budget, "nothing passed before the session's " + stopping_ + " budget was used up"});
+  const auto& verdict = state_.last_verdict();
+  const auto& leader = state_.leader();
+  bool known = verdict && verdict->holds && leader && (verdict->number == leader->number || stopping_ == "goal");
+  bool rather_not = verdict && verdict->holds && left < reserve_s() / 2; // an older leader holds; no time to learn of a newer one
+  if (!options_.verify || known || rather_not || !leader)
+    return end(stopping_, std::nullopt);
+  if (state_.verdicts_failed() >= leaders_refuted)
+    return end(stopping_, std::nullopt);
+  if (verify_faults_ >= verify_tries)
+    return end(stopping_, error{errc::infrastructure, "verifying the leader: " + problem_});
+  verify_leader();
+}
+
+} // namespace kevolve::search

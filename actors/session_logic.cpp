@@ -1,0 +1,348 @@
+#include "actors/session_logic.hpp"
+
+#include "actors/fitness.hpp"
+#include "actors/memory.hpp"
+#include "protocol/check.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kevolve::search {
+namespace {
+
+constexpr std::uint32_t attempts_per_life = 256;
+constexpr double cost_smoothing = 0.2;
+
+/// Tree nodes and the log hear the same thing of one result.
+remember memory_of(const tree& t, node_number n, outcome result) {
+  const auto& node = t[n];
+  remember r{n, {}, node.ordinal, result, 0, 0};
+  for (auto p : {node.parent, node.second})
+    if (p != no_node)
+      r.parents.push_back(p);
+  if (node.status != node_status::passed)
+    return r;
+  r.speedup = std::exp(static_cast<double>(node.fitness));
+  bool from_parent = node.parent != no_node && node.memory != memory_operator::clean_slate; // a clean slate starts from the root's speed
+  r.gain = from_parent ? std::exp(static_cast<double>(node.fitness) - t[node.parent].fitness) : r.speedup;
+  return r;
+}
+
+} // namespace
+
+session::session(session_options options) : options_(std::move(options)) {}
+
+double session::elapsed_s(moment now) const { return spent_before_s_ + now.steady_s - began_steady_s_; }
+
+void session::replay(const event& e) {
+  state_.apply(e);
+  durable_ = ++appended_;
+}
+
+std::vector<effect> session::step(input in, moment now) {
+  now_ = now;
+  out_.clear();
+  std::visit([this](auto&& what) { on(std::move(what)); }, std::move(in));
+  if (!over_)
+    advance();
+  return std::move(out_);
+}
+
+void session::append(event e) {
+  state_.apply(e);
+  out_.push_back(append_event{appended_++, std::move(e)});
+}
+
+void session::emit_durable(effect e) {
+  if (durable_ >= appended_)
+    emit(std::move(e));
+  else
+    held_.push_back({appended_, std::move(e)});
+}
+
+// ---- beginnings and ends ----
+
+void session::begin() {
+  began_steady_s_ = now_.steady_s;
+  spent_before_s_ = state_.spent_s();
+}
+
+void session::on(opened&& in) {
+  KEVOLVE_CHECK(appended_ == 0);
+  in.what.at_ms = in.what.at_ms != 0 ? in.what.at_ms : now_.unix_ms;
+  append(std::move(in.what));
+  begin();
+}
+
+void session::on(resumed&&) {
+  KEVOLVE_CHECK(state_.is_open());
+  if (const auto& ended = state_.ending()) {
+    over_ = true;
+    return emit(finish{*ended, state_.last_verdict(), std::nullopt});
+  }
+  append(session_resumed{now_.unix_ms});
+  begin();
+  std::vector<node_number> open;
+  for (const auto& [n, p] : state_.open())
+    open.push_back(n);
+  for (auto n : open)
+    ask_again(n);
+}
+
+void session::on(restarted&& in) {
+  if (over_ || !state_.is_open())
+    return;
+  append(actor_restarted{in.actor, in.reason});
+  for (auto n : in.lost) {
+    if (verifying_ == n)
+      verification_fault(in.actor + " was restarted");
+    else if (anchors_.contains(n))
+      evaluation_fault(n, state_.attempt_of(n), in.actor + " was restarted");
+    else if (state_.open().contains(n))
+      ask_again(n);
+  }
+}
+
+void session::on(pause&& in) {
+  if (over_ || !state_.is_open())
+    return;
+  append(session_paused{in.reason, now_.unix_ms});
+  for (const auto& [n, p] : state_.open())
+    emit(withdraw{n});
+  if (verifying_)
+    emit(withdraw{*verifying_});
+  session_finished what{"paused", in.reason, elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
+  emit_durable(finish{std::move(what), state_.last_verdict(), std::nullopt});
+  over_ = true;
+}
+
+void session::on(cancel&&) {
+  if (!over_ && state_.is_open())
+    end("cancelled", std::nullopt);
+}
+
+void session::on(broken&& in) {
+  bool told = over_ && std::none_of(held_.begin(), held_.end(), [](const held& h) { return std::holds_alternative<finish>(h.what); });
+  held_.clear(); // nothing after the last durable event was ever true
+  if (told)
+    return;
+  if (!over_)
+    for (const auto& [n, p] : state_.open())
+      emit(withdraw{n});
+  over_ = true;
+  session_finished what{"failed", in.why.message, state_.is_open() ? elapsed_s(now_) : 0, state_.cpu_s(), now_.unix_ms};
+  emit(finish{std::move(what), std::nullopt, std::move(in.why)});
+}
+
+void session::end(std::string stopped_by, std::optional<error> failure) {
+  if (verifying_)
+    emit(withdraw{*verifying_});
+  verifying_.reset();
+  withdraw_open(stopped_by);
+  session_finished what{std::move(stopped_by), failure ? failure->message : "", elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
+  append(what);
+  over_ = true;
+  progress(true);
+  emit_durable(finish{std::move(what), state_.last_verdict(), std::move(failure)});
+}
+
+// ---- answers ----
+
+void session::on(stored&& in) {
+  KEVOLVE_CHECK(in.events <= appended_);
+  durable_ = std::max(durable_, in.events);
+  while (!held_.empty() && held_.front().events <= durable_) {
+    emit(std::move(held_.front().what));
+    held_.pop_front();
+  }
+}
+
+void session::on(synthesized&& in) {
+  auto open = state_.open().find(in.number);
+  if (over_ || open == state_.open().end() || open->second.what)
+    return; // withdrawn, or answered twice
+  if (auto twin = state_.nodes().find(key_of(in.what.id)); twin != no_node)
+    return close(in.number, std::string(closed_duplicate) + " of " + std::to_string(twin));
+  append(candidate_added{in.number, std::move(in.what), std::move(in.edge)});
+  request_evaluation(in.number);
+}
+
+void session::on(synthesis_failed&& in) {
+  auto open = state_.open().find(in.number);
+  if (over_ || open == state_.open().end() || open->second.what)
+    return;
+  if (in.number == 0) {
+    problem_ = in.why.message;
+    problem_code_ = in.why.code;
+  }
+  close(in.number, (in.why.code == errc::refused ? std::string(closed_nothing_new) : open->second.synthesizer) + ": " + in.why.message);
+}
+
+void session::on(evaluated&& in) {
+  if (over_ || !state_.is_open())
+    return;
+  auto open = state_.open().find(in.number);
+  auto anchor = anchors_.find(in.number);
+  if (open == state_.open().end() || anchor == anchors_.end())
+    return discard(in.number, in.attempt, "nobody waits for it: already counted, withdrawn or unknown");
+  if (in.attempt != state_.attempt_of(in.number))
+    return discard(in.number, in.attempt, "attempt " + std::to_string(state_.attempt_of(in.number)) + " is the current one");
+  if (in.what.candidate != open->second.what->id)
+    return discard(in.number, in.attempt, "it is of candidate " + in.what.candidate + ", not of " + open->second.what->id);
+  if (in.what.result == outcome::infrastructure)
+    return evaluation_fault(in.number, in.attempt, in.what.log);
+  if (in.number == 0 && in.what.result != outcome::passed)
+    problem_ = std::string(to_string(in.what.result)) + ": " + (in.what.correct.failed_case.empty() ? in.what.log : in.what.correct.failed_case);
+  auto result = in.what.result;
+  took(in.number);
+  append(evaluation_recorded{in.number, in.attempt, anchor->second, std::move(in.what)});
+  anchors_.erase(in.number);
+  emit(memory_of(state_.nodes(), in.number, result));
+  emit_durable(acknowledge{in.number, in.attempt});
+}
+
+void session::on(evaluation_failed&& in) {
+  if (!over_ && state_.is_open())
+    evaluation_fault(in.number, in.attempt, in.reason);
+}
+
+void session::discard(node_number n, std::uint32_t attempt, std::string reason) {
+  append(evaluation_discarded{n, attempt, std::move(reason)});
+  emit_durable(acknowledge{n, attempt});
+}
+
+void session::evaluation_fault(node_number n, std::uint32_t attempt, const std::string& reason) {
+  if (!anchors_.contains(n) || attempt != state_.attempt_of(n))
+    return;
+  append(evaluation_discarded{n, attempt, std::string(fault) + ": " + reason});
+  emit_durable(acknowledge{n, attempt});
+  anchors_.erase(n);
+  auto attempts = state_.nodes()[n].attempts;
+  if (attempts <= options_.infrastructure_retries)
+    return request_evaluation(n);
+  if (n == 0) {
+    problem_ = reason;
+    problem_code_ = errc::infrastructure;
+  }
+  close(n, std::string(fault) + ": given up after " + std::to_string(attempts) + " attempts: " + reason);
+}
+
+void session::on(verified&& in) {
+  if (over_ || verifying_ != in.number || in.attempt != verify_attempt_)
+    return;
+  if (in.what.result == outcome::infrastructure)
+    return verification_fault(in.what.log);
+  verifying_.reset();
+  verify_faults_ = 0;
+  last_verify_s_ = std::max(0.0, elapsed_s(now_) - verify_began_s_);
+  append(verdict_of(in.number, std::move(in.what), state_.root()->id));
+}
+
+void session::on(verification_failed&& in) {
+  if (!over_ && verifying_ == in.number && in.attempt == verify_attempt_)
+    verification_fault(in.reason);
+}
+
+void session::verification_fault(const std::string& reason) {
+  append(evaluation_discarded{*verifying_, verify_attempt_, "verification: " + reason});
+  verifying_.reset();
+  goal_checked_.reset();
+  ++verify_faults_;
+  problem_ = reason;
+}
+
+void session::on(tick&&) {}
+
+void session::on(baseline_measured&& in) {
+  std::erase_if(baselines_, [&](const baseline_measured& b) { return b.name == in.name; });
+  baselines_.push_back(std::move(in));
+}
+
+// ---- asking ----
+
+void session::ask_again(node_number n) {
+  if (state_.open().at(n).what)
+    request_evaluation(n);
+  else
+    request_synthesis(n);
+}
+
+void session::request_synthesis(node_number n) {
+  const auto& node = state_.nodes()[n];
+  const auto& open = state_.open().at(n);
+  ask_synthesis ask{n, {}, node.memory, open.results_seen, open.prior, open.synthesizer};
+  for (auto p : {node.parent, node.second})
+    if (p != no_node)
+      ask.parents.push_back(p);
+  open_since_[n] = now_.steady_s;
+  if (ask.synthesizer == "generator")
+    emit(std::move(ask)); // costs nothing to repeat after a crash
+  else
+    emit_durable(std::move(ask)); // an answer that is paid for must find its proposal
+}
+
+void session::request_evaluation(node_number n) {
+  const auto& leader = state_.leader();
+  candidate_ptr anchor = n == 0 ? nullptr : leader ? leader->what : state_.root();
+  anchors_[n] = anchor ? anchor->id : "";
+  open_since_.try_emplace(n, now_.steady_s);
+  emit_durable(ask_evaluation{n, state_.attempt_of(n), state_.open().at(n).what, std::move(anchor), rng(state_.settings().seed, n, "inputs")()});
+}
+
+void session::close(node_number n, std::string reason) {
+  open_since_.erase(n);
+  anchors_.erase(n);
+  append(proposal_closed{n, std::move(reason)});
+}
+
+void session::withdraw_open(const std::string& reason) {
+  while (!state_.open().empty()) {
+    auto n = state_.open().begin()->first;
+    emit(withdraw{n});
+    close(n, "stopped: " + reason);
+  }
+}
+
+void session::took(node_number n) {
+  auto since = open_since_.find(n);
+  if (since == open_since_.end())
+    return;
+  double cost = std::max(0.0, now_.steady_s - since->second);
+  candidate_cost_s_ = candidate_cost_s_ == 0 ? cost : candidate_cost_s_ + cost_smoothing * (cost - candidate_cost_s_);
+  open_since_.erase(since);
+}
+
+void session::verify_leader() {
+  const auto& leader = *state_.leader();
+  const auto& settings = state_.settings();
+  double limit = settings.time_s <= 0 ? 600 : std::max(5.0, settings.time_s - elapsed_s(now_));
+  verifying_ = leader.number;
+  verify_attempt_ = std::max(verify_attempt_ + 1, state_.lives() * attempts_per_life);
+  verify_began_s_ = elapsed_s(now_);
+  emit_durable(ask_verification{leader.number, verify_attempt_, leader.what, state_.root(), settings.baselines, limit,
+                                rng(settings.seed, leader.number, "verification")() + verify_attempt_});
+}
+
+void session::progress(bool force) {
+  double elapsed = elapsed_s(now_);
+  if (!force && elapsed - last_progress_s_ < options_.progress_period_s)
+    return;
+  last_progress_s_ = elapsed;
+  const auto& settings = state_.settings();
+  show_progress p;
+  p.phase = over_ ? "done" : !state_.root_passed() ? "calibrating" : verifying_ ? "verifying" : "searching";
+  p.evaluations = state_.results();
+  p.evaluations_budget = settings.evaluations;
+  p.outcomes = state_.outcomes();
+  if (const auto& leader = state_.leader()) {
+    p.best_over_root = std::exp(leader->fitness);
+    p.best_latency_s = leader->latency_s;
+    p.roofline_fraction = leader->roofline_fraction;
+    p.best_edge = leader->edge;
+  }
+  p.elapsed_s = elapsed;
+  p.time_left_s = settings.time_s <= 0 ? -1 : std::max(0.0, settings.time_s - elapsed);
+  emit_durable(std::move(p));
+}
+
+} // namespace kevolve::search
