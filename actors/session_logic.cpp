@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint32_t attempts_per_life = 256;
 constexpr double cost_smoothing = 0.2;
 
-/// Tree nodes and the log hear the same thing of one result.
+} // namespace
+
 remember memory_of(const tree& t, node_number n, outcome result) {
   const auto& node = t[n];
   remember r{n, {}, node.ordinal, result, 0, 0};
@@ -27,8 +28,6 @@ remember memory_of(const tree& t, node_number n, outcome result) {
   r.gain = from_parent ? std::exp(static_cast<double>(node.fitness) - t[node.parent].fitness) : r.speedup;
   return r;
 }
-
-} // namespace
 
 session::session(session_options options) : options_(std::move(options)) {}
 
@@ -204,6 +203,11 @@ void session::on(evaluated&& in) {
 void session::on(evaluation_failed&& in) {
   if (!over_ && state_.is_open())
     evaluation_fault(in.number, in.attempt, in.reason);
+}
+
+void session::on(late&& in) {
+  if (!over_ && state_.is_open())
+    append(evaluation_discarded{in.number, in.attempt, std::move(in.reason)});
 }
 
 void session::discard(node_number n, std::uint32_t attempt, std::string reason) {

@@ -40,6 +40,8 @@ struct synthesis_failed { node_number number = 0; error why; };
 struct evaluated { node_number number = 0; std::uint32_t attempt = 0; evaluation what; };
 /// An infrastructure fault: no agent, lease lost, poison. Retried, never held against the candidate.
 struct evaluation_failed { node_number number = 0; std::uint32_t attempt = 0; std::string reason; };
+/// The dispatcher refused a result (an old epoch, delivered twice): logged, changes nothing.
+struct late { node_number number = 0; std::uint32_t attempt = 0; std::string reason; };
 struct verified { node_number number = 0; std::uint32_t attempt = 0; evaluation what; };
 struct verification_failed { node_number number = 0; std::uint32_t attempt = 0; std::string reason; };
 /// The first `events` events of this session's log are durable.
@@ -55,7 +57,7 @@ struct baseline_measured { std::string name; std::vector<std::pair<std::string, 
 /// A part was restarted by its supervisor and lost the work for these proposals: they are asked again.
 struct restarted { std::string actor; std::string reason; std::vector<node_number> lost; };
 
-using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, verified, verification_failed, stored,
+using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, late, verified, verification_failed, stored,
                            broken, tick, pause, cancel, baseline_measured, restarted>;
 
 // ---- effects, in the order in which they are to be carried out ----
@@ -114,6 +116,9 @@ struct finish { session_finished what; std::optional<leader_verified> verdict; s
 
 using effect = std::variant<append_event, ask_synthesis, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
 
+/// What the log and the tree nodes hear of node `n`'s counted result; the same live and when histories are rebuilt from the log.
+remember memory_of(const tree& t, node_number n, outcome result);
+
 struct session_options {
   std::vector<std::string> priors;       // names of what may be injected, best first; same list on resume where possible
   std::uint32_t infrastructure_retries = 3; // per candidate and verification, then it is given up
@@ -146,6 +151,7 @@ private:
   void on(synthesis_failed&& in);
   void on(evaluated&& in);
   void on(evaluation_failed&& in);
+  void on(late&& in);
   void on(verified&& in);
   void on(verification_failed&& in);
   void on(stored&& in);
