@@ -1,0 +1,301 @@
+#include "tests/actors/search_world.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace search_test;
+
+namespace {
+
+session_settings budget_of(std::uint32_t evaluations, policy_kind policy = policy_kind::evolve, std::uint32_t in_flight = 4) {
+  session_settings s;
+  s.policy = policy;
+  s.evaluations = evaluations;
+  s.time_s = 0;
+  s.plateau = evaluations;
+  s.in_flight = in_flight;
+  s.seed = 7;
+  return s;
+}
+
+constexpr policy_kind policies[] = {policy_kind::greedy, policy_kind::mcts, policy_kind::evolve, policy_kind::random};
+
+template <class Event>
+std::size_t count(const std::vector<event>& log) {
+  return static_cast<std::size_t>(std::count_if(log.begin(), log.end(), [](const event& e) { return std::holds_alternative<Event>(e); }));
+}
+
+std::map<node_status, std::uint32_t> by_status(const tree& t) {
+  std::map<node_status, std::uint32_t> counted;
+  for (node_number n = 0; n < t.size(); ++n)
+    ++counted[t[n].status];
+  return counted;
+}
+
+} // namespace
+
+TEST_CASE("the root is evaluated alone, first and without an anchor") {
+  world w({}, budget_of(20));
+  w.start();
+  w.run();
+  REQUIRE(w.ended);
+  CHECK(w.evaluations.front().number == 0);
+  CHECK(w.evaluations.front().anchor == nullptr);
+  auto root_result = std::find_if(w.log.begin(), w.log.end(), [](const event& e) { return std::holds_alternative<evaluation_recorded>(e); });
+  auto second = std::find_if(w.log.begin(), w.log.end(), [](const event& e) {
+    const auto* p = std::get_if<proposal_made>(&e);
+    return p != nullptr && p->number == 1;
+  });
+  CHECK(root_result < second);
+  for (std::size_t i = 1; i < w.evaluations.size(); ++i)
+    CHECK(w.evaluations[i].anchor != nullptr);
+}
+
+TEST_CASE("what others see waits until every event before it is durable") {
+  session s;
+  session_opened open;
+  open.settings = budget_of(5);
+  auto first = s.step(opened{open}, {});
+  for (const auto& e : first)
+    CHECK((std::holds_alternative<append_event>(e) || std::holds_alternative<ask_synthesis>(e)));
+  auto answered = s.step(synthesized{0, candidate_of({}), {}}, {});
+  REQUIRE(answered.size() == 1);
+  CHECK(std::holds_alternative<append_event>(answered[0]));
+  CHECK(s.step(stored{2}, {}).size() <= 1); // progress at most: candidate_added is the third event
+  bool asked = false;
+  for (const auto& e : s.step(stored{3}, {}))
+    asked = asked || std::holds_alternative<ask_evaluation>(e);
+  CHECK(asked);
+}
+
+TEST_CASE("a synthesizer that is paid is asked only for durable proposals") {
+  session s;
+  session_opened open;
+  open.settings = budget_of(5);
+  open.settings.synthesizers = {"model"};
+  (void)s.step(opened{open}, {});
+  (void)s.step(synthesized{0, candidate_of({}), {}}, {});
+  (void)s.step(stored{3}, {});
+  evaluation e;
+  e.candidate = id_of({});
+  e.result = outcome::passed;
+  auto is_ask = [](const effect& x) { return std::holds_alternative<ask_synthesis>(x); };
+  auto effects = s.step(evaluated{0, 0, e}, {});
+  CHECK(std::none_of(effects.begin(), effects.end(), is_ask));
+  auto released = s.step(stored{s.appended()}, {});
+  CHECK(std::count_if(released.begin(), released.end(), is_ask) == 4);
+}
+
+TEST_CASE("exactly the budget is counted, whatever the policy, the load and the faults") {
+  for (auto policy : policies)
+    for (std::uint32_t in_flight : {1u, 3u, 16u})
+      for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        world_settings how;
+        how.seed = seed;
+        how.infrastructure = seed % 2 ? 0.1 : 0;
+        how.repeated = 0.2;
+        how.synthesizer_fails = 0.1;
+        how.slow_factor = 8;
+        world w(how, budget_of(60, policy, in_flight));
+        w.after_step = [&] {
+          auto status = by_status(w.of().state().nodes());
+          std::uint32_t total = 0;
+          for (const auto& [s, n] : status)
+            total += n;
+          CHECK(total == w.of().state().nodes().size());
+          CHECK(status[node_status::proposed] + status[node_status::waiting] == w.of().state().open().size());
+          CHECK(status[node_status::passed] + status[node_status::failed] == w.of().state().results());
+          CHECK(w.of().state().open().size() <= in_flight);
+        };
+        w.start();
+        w.run();
+        REQUIRE(w.ended);
+        INFO("policy " << to_string(policy) << ", in flight " << in_flight << ", seed " << seed);
+        CHECK(w.ended->what.stopped_by == "evaluations");
+        CHECK(w.of().state().results() == 60);
+        CHECK(count<evaluation_recorded>(w.log) == 60);
+        CHECK(count<proposal_made>(w.log) == count<evaluation_recorded>(w.log) + count<proposal_closed>(w.log));
+        std::set<node_number> once;
+        for (const auto& e : w.log)
+          if (const auto* r = std::get_if<evaluation_recorded>(&e))
+            CHECK(once.insert(r->number).second);
+      }
+}
+
+TEST_CASE("a result that comes twice or late is logged and not counted") {
+  world_settings how;
+  how.repeated = 1;
+  world w(how, budget_of(30));
+  w.start();
+  w.run();
+  CHECK(w.of().state().results() == 30);
+  CHECK(count<evaluation_discarded>(w.log) >= 20);
+}
+
+TEST_CASE("the state of a session is the fold of its log at every position") {
+  for (auto policy : policies) {
+    world_settings how;
+    how.infrastructure = 0.1;
+    how.repeated = 0.1;
+    how.slow_factor = 5;
+    world w(how, budget_of(40, policy));
+    session_state folded;
+    std::size_t applied = 0;
+    w.after_step = [&] {};
+    w.start();
+    while (!w.ended) {
+      w.run(w.of().appended() + 1);
+      for (; applied < w.log.size(); ++applied)
+        folded.apply(w.log[applied]);
+      REQUIRE(folded.digest() == w.of().state().digest());
+    }
+    CHECK(w.of().over());
+  }
+}
+
+TEST_CASE("a session killed at any event ends in the tree of an uninterrupted one") {
+  for (auto policy : policies) {
+    auto settings = budget_of(25, policy, 1);
+    world_settings how;
+    how.synthesizer_fails = 0.1;
+    world whole(how, settings);
+    whole.start();
+    whole.run();
+    REQUIRE(whole.ended);
+    for (std::uint64_t at = 1; at < whole.log.size(); ++at) {
+      world w(how, settings);
+      w.start();
+      w.run(at);
+      auto before = std::vector<event>(w.log.begin(), w.log.begin() + static_cast<std::ptrdiff_t>(at));
+      w.kill(at);
+      w.resume();
+      w.run();
+      INFO("policy " << to_string(policy) << ", killed after event " << at << " (" << kind_of(before.back()) << ")");
+      REQUIRE(w.ended);
+      CHECK(w.of().state().results() == 25);
+      CHECK(w.of().state().tree_digest() == whole.of().state().tree_digest());
+      CHECK(w.ended->what.stopped_by == whole.ended->what.stopped_by);
+      REQUIRE(w.ended->verdict);
+      CHECK(w.ended->verdict->number == whole.ended->verdict->number);
+    }
+  }
+}
+
+TEST_CASE("killed again and again at random, with work in flight, exactly the budget is counted") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    rng draw(seed);
+    world_settings how;
+    how.seed = seed;
+    how.infrastructure = 0.05;
+    how.repeated = 0.1;
+    how.slow_factor = 6;
+    world w(how, budget_of(40, policies[seed % 4], 1 + static_cast<std::uint32_t>(draw.below(8))));
+    w.start();
+    for (int kills = 0; kills < 5 && !w.ended; ++kills) {
+      w.run(w.of().appended() + 1 + draw.below(40));
+      if (w.ended)
+        break;
+      auto lost = draw.below(4); // what the last commit had not reached
+      w.kill(w.log.size() > lost + 1 ? w.log.size() - lost : w.log.size());
+      session_state folded;
+      for (const auto& e : w.log)
+        folded.apply(e);
+      CHECK(folded.digest() == w.of().state().digest());
+      w.resume();
+    }
+    w.run();
+    INFO("seed " << seed);
+    REQUIRE(w.ended);
+    CHECK(w.of().state().results() == 40);
+    CHECK(count<evaluation_recorded>(w.log) == 40);
+    CHECK(count<proposal_made>(w.log) == count<evaluation_recorded>(w.log) + count<proposal_closed>(w.log));
+  }
+}
+
+TEST_CASE("the same seed and the same results in the same order give the same tree, whatever the clock did") {
+  for (auto policy : policies) {
+    world_settings slow;
+    slow.evaluation_s = 3;
+    slow.commit_s = 0.2;
+    world a({}, budget_of(50, policy, 1)), b(slow, budget_of(50, policy, 1));
+    a.start();
+    a.run();
+    b.start();
+    b.run();
+    CHECK(a.of().state().tree_digest() == b.of().state().tree_digest());
+    auto other = budget_of(50, policy, 1);
+    other.seed = 8;
+    world c({}, other);
+    c.start();
+    c.run();
+    CHECK(c.of().state().tree_digest() != a.of().state().tree_digest());
+  }
+}
+
+TEST_CASE("a session that was finished says so again when it is resumed") {
+  world w({}, budget_of(10));
+  w.start();
+  w.run();
+  auto events = w.log.size();
+  auto verdict = w.ended->verdict->number;
+  w.kill(events);
+  w.resume();
+  REQUIRE(w.ended);
+  CHECK(w.ended->what.stopped_by == "evaluations");
+  CHECK(w.ended->verdict->number == verdict);
+  CHECK(w.log.size() == events);
+}
+
+TEST_CASE("a paused session keeps its open proposals and asks for them when it is resumed") {
+  world w({}, budget_of(30));
+  w.start();
+  w.run(40);
+  w.feed(kevolve::search::pause{"a person asked"});
+  w.run();
+  REQUIRE(w.ended);
+  CHECK(w.ended->what.stopped_by == "paused");
+  auto open = w.of().state().open().size();
+  CHECK(open > 0);
+  CHECK(count<session_finished>(w.log) == 0);
+  w.kill(w.log.size());
+  w.resume();
+  w.run();
+  CHECK(w.ended->what.stopped_by == "evaluations");
+  CHECK(w.of().state().results() == 30);
+}
+
+TEST_CASE("a cancelled session closes what is open and does not verify") {
+  world w({}, budget_of(30));
+  w.start();
+  w.run(40);
+  w.feed(cancel{});
+  w.run();
+  REQUIRE(w.ended);
+  CHECK(w.ended->what.stopped_by == "cancelled");
+  CHECK(w.verifications.empty());
+  CHECK(w.of().state().open().empty());
+}
+
+TEST_CASE("after a store's failure nothing that was not durable is shown") {
+  world w({}, budget_of(30));
+  w.start();
+  w.run(40);
+  auto effects = w.of().durable();
+  w.feed(broken{{errc::full, "no space left"}});
+  REQUIRE(w.ended);
+  CHECK(w.ended->failure->code == errc::full);
+  CHECK(w.of().durable() == effects);
+  CHECK(w.of().over());
+}
+
+TEST_CASE("proposals lost with a restarted part are asked again and counted once") {
+  world w({}, budget_of(30));
+  w.start();
+  w.run(40);
+  std::vector<node_number> open;
+  for (const auto& [n, p] : w.of().state().open())
+    open.push_back(n);
+  w.feed(restarted{"evaluator", "it threw", open});
+  w.run();
+  CHECK(w.of().state().results() == 30);
+  CHECK(count<actor_restarted>(w.log) == 1);
+}
