@@ -76,7 +76,7 @@ struct operator_definition {
   tolerance tolerated;
   std::vector<distribution> distributions; // inputs not named here: normal(0, 1), integers [0, 8), booleans fair
   std::string provenance;                  // where it came from (file, oracle version, scale override)
-  std::string extra;                       // fields of the file that we do not know, as one JSON object, kept on writing
+  std::string extra;                       // fields of the file that we do not know: one JSON object by JSON pointer, kept on writing
 
   friend bool operator==(const operator_definition&, const operator_definition&) = default;
 };
@@ -101,6 +101,7 @@ struct workload {
   axis_binding axes; // variable axes only
   std::vector<workload_input> inputs;
   std::optional<tolerance> tolerated; // overrides the operator's
+  std::string extra;                  // as operator_definition::extra
 
   friend bool operator==(const workload&, const workload&) = default;
 };
@@ -154,7 +155,7 @@ bool inspect(Inspector& f, workload_input& x) {
 template <class Inspector>
 bool inspect(Inspector& f, workload& x) {
   return f.object(x).fields(f.field("uuid", x.uuid), f.field("name", x.name), f.field("axes", x.axes), f.field("inputs", x.inputs),
-                            f.field("tolerated", x.tolerated));
+                            f.field("tolerated", x.tolerated), f.field("extra", x.extra));
 }
 template <class Inspector>
 bool inspect(Inspector& f, problem& x) {

@@ -34,6 +34,19 @@ result<schedule> schedule_from_json(const json& value, const std::string& where)
 /// A Definition file and its workloads: `workloads` beside it or under the dataset root (…/workloads/<op_type>/<name>.jsonl, or
 /// <name>.workloads.jsonl beside the definition, or workload.jsonl for the SOL layout). Without any: one workload per variable axis binding
 /// cannot be guessed, so an error says where to put them (operators without variable axes get one).
+/// Workloads may also stand in the definition itself, as x_kevolve.workloads (what the tracer writes for operators without variable axes).
 result<problem> read_problem(const std::filesystem::path& definition_file);
+/// The same for a document in memory that carries its workloads (the tracer's answer).
+result<problem> problem_from_json(const json& value, const std::string& where);
+/// One workload per line: bare, or a workload-only Trace of the definition.
+result<std::vector<workload>> read_workloads(const std::filesystem::path& file, const operator_definition& op);
+
+/// An operator by name in directories of Definitions (searched recursively, in order).
+struct operator_match {
+  std::filesystem::path file;
+  std::vector<std::string> others; // further members of the family, when a family's name was given
+};
+/// `name`: a Definition's name, or its family's ("rms_norm" finds rms_norm_h4096 and lists the others). An error says what is near.
+result<operator_match> find_operator(const std::string& name, const std::vector<std::filesystem::path>& directories);
 
 } // namespace kevolve
