@@ -58,6 +58,7 @@ struct head_row {
   std::uint64_t sessions = 0;
   session_id session;            // of the newest event
   std::uint64_t position = 0;
+  std::uint64_t sequence = 0;
   std::string chain;             // after it, 32 bytes
 };
 struct verified_node {
@@ -101,7 +102,8 @@ bool inspect(Inspector& f, store_row& x) {
 template <class Inspector>
 bool inspect(Inspector& f, head_row& x) {
   return f.object(x).fields(f.field("events", x.events), f.field("candidates", x.candidates), f.field("sessions", x.sessions),
-                            f.field("session", x.session), f.field("position", x.position), f.field("chain", x.chain));
+                            f.field("session", x.session), f.field("position", x.position), f.field("sequence", x.sequence),
+                            f.field("chain", x.chain));
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_summary& x) {

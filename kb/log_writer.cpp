@@ -69,6 +69,12 @@ result<void> log_writer::recover() {
   return {};
 }
 
+void log_writer::forget(head_row head) {
+  head_ = std::move(head);
+  rows_.clear();
+  numbers_.clear();
+}
+
 void log_writer::run() {
   for (;;) {
     std::deque<queued_event> group;
@@ -105,6 +111,7 @@ void log_writer::write_group(std::deque<queued_event>& group) {
       }
     }
     std::vector<result<std::uint64_t>> outcomes(group.size(), result<std::uint64_t>(std::uint64_t{0}));
+    std::unique_lock writing(writing_);
     group_state state;
     const int code = apply(group, outcomes, state);
     if (code == 0) {
@@ -116,6 +123,7 @@ void log_writer::write_group(std::deque<queued_event>& group) {
       if (numbers_.size() + state.numbers.size() > cached_numbers)
         numbers_.clear();
       numbers_.merge(state.numbers);
+      writing.unlock();
       {
         std::lock_guard lock(mutex_);
         trouble_.reset();
@@ -126,6 +134,7 @@ void log_writer::write_group(std::deque<queued_event>& group) {
     state = {}; // aborts: nothing of the group is in the database
     if (code == MDB_MAP_FULL && grow_map(group_bytes_max) == 0)
       continue;
+    writing.unlock();
     const error why = lmdb::failure(code, "writing " + into_.file());
     if (why.code == errc::full || (code == EIO && disk_is_full())) { // LMDB calls a short write EIO
       if (!wait_for_space(why, since))
@@ -208,6 +217,7 @@ int log_writer::apply_event(const queued_event& item, result<std::uint64_t>& out
   ++state.head.events;
   state.head.session = item.session;
   state.head.position = at.position;
+  state.head.sequence = at.sequence;
   state.head.chain = row->chain;
   fold_session(*row, item.what);
   outcome = at.position;
@@ -334,7 +344,7 @@ bool log_writer::wait_for_space(const error& why, std::chrono::steady_clock::tim
   std::unique_lock lock(mutex_);
   trouble_ = error{errc::full, fmt::format("{}; waiting for space", why.message)};
   const auto waited = std::chrono::steady_clock::now() - since;
-  if (waited >= options_.full_patience || closing_)
+  if (waited >= (closing_ ? std::min(options_.full_patience, store_options{}.full_patience) : options_.full_patience))
     return false;
   lock.unlock();
   std::this_thread::sleep_for(std::chrono::milliseconds(100));

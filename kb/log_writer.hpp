@@ -36,6 +36,10 @@ public:
   void push(queued_event what);
   result<void> health() const;
   result<void> recover();
+  /// Between two groups, for as long as the lock lives.
+  std::unique_lock<std::mutex> pause() { return std::unique_lock(writing_); }
+  /// While paused: the views were rebuilt.
+  void forget(head_row head);
 
 private:
   struct group_state;
@@ -60,6 +64,7 @@ private:
   std::unordered_map<session_id, session_row> rows_;        // as committed, of sessions met lately
   std::unordered_map<std::string, std::uint64_t> numbers_;  // candidates met lately
 
+  std::mutex writing_; // held while a group is applied
   mutable std::mutex mutex_;
   std::condition_variable queued_, room_;
   std::deque<queued_event> queue_;

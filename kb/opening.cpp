@@ -116,6 +116,11 @@ result<void> open_tables(database& data, bool create) {
   return {};
 }
 
+std::mutex claims_mutex;
+std::set<std::pair<std::uint64_t, std::uint64_t>> claims;
+
+} // namespace
+
 result<head_row> read_root(const database& data) {
   KEVOLVE_TRY(at, reading::begin(data));
   KEVOLVE_TRY(row, at.row<store_row>(table::root, "store", "store"));
@@ -127,20 +132,15 @@ result<head_row> read_root(const database& data) {
   KEVOLVE_TRY(head, at.row<head_row>(table::root, "head", "head"));
   if (!head)
     return error{errc::damaged, data.file() + ": root, head: missing"};
-  if (head->events == 0)
+  if (head->session.empty())
     return *std::move(head);
   std::string buffer;
   KEVOLVE_TRY(newest, log_at(at, head->session, head->position, buffer));
-  if (as_bytes(newest.chain) != head->chain || newest.sequence + 1 != head->events)
+  if (as_bytes(newest.chain) != head->chain || newest.sequence != head->sequence)
     return data.problem(table::events, fmt::format("session {}, position {}", head->session, head->position),
                         {errc::damaged, "is not the newest event that was committed"});
   return *std::move(head);
 }
-
-std::mutex claims_mutex;
-std::set<std::pair<std::uint64_t, std::uint64_t>> claims;
-
-} // namespace
 
 result<writer_lock> writer_lock::take(const path& directory) {
   const path file = directory / lock_name;
@@ -232,12 +232,14 @@ result<opened_database> open_database(const path& directory, access how, const s
   KEVOLVE_TRY_VOID(open_tables(*data, fresh));
   if (fresh)
     KEVOLVE_TRY_VOID(mark_created(directory));
-  KEVOLVE_TRY(head, read_root(*data));
+  auto head = read_root(*data);
+  if (!head && !options.only_check)
+    return head.error();
   if (writes) {
     int dead = 0;
     mdb_reader_check(data->env.get(), &dead);
   }
-  return opened_database{std::move(claim), std::move(lock), std::move(data), std::move(head)};
+  return opened_database{std::move(claim), std::move(lock), std::move(data), head ? *std::move(head) : head_row{}};
 }
 
 } // namespace kevolve::kb

@@ -45,6 +45,8 @@ struct opened_database {
   head_row head;
 };
 
+/// Is it ours, do we know its schema, and is the newest event there that was committed?
+result<head_row> read_root(const database& data);
 result<opened_database> open_database(const std::filesystem::path& directory, access how, const store_options& options);
 
 } // namespace kevolve::kb

@@ -54,13 +54,16 @@ struct store_options {
   std::size_t queued_bytes = std::size_t{256} << 20; // ... or this many bytes are not durable yet
   /// How long a full disk is waited for; then everything queued fails with errc::full, and so does each append until `recover`.
   std::chrono::milliseconds full_patience{5'000};
+  /// For `check` alone: opens a store whose newest records are damaged, too; appends are refused.
+  bool only_check = false;
 };
 
 struct check_report {
   std::uint64_t records = 0;
   std::uint64_t sessions = 0;
   std::vector<std::string> damage; // each: where, found, expected
-  bool repaired = false;
+  bool repaired = false;              // views were rebuilt, and a second check found nothing
+  std::vector<std::string> remaining; // damage that rebuilding the views does not mend: of the log itself
 };
 
 class store {
