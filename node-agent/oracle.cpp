@@ -1,8 +1,12 @@
 #include "node-agent/oracle.hpp"
 
 #include "node-agent/oracle/call.hpp"
+#include "node-agent/oracle/run.hpp"
+#include "node-agent/oracle/work.hpp"
+#include "node-agent/storage.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <unordered_map>
 
@@ -137,18 +141,85 @@ oracle_tensor hand_over(tensor t) {
   return out;
 }
 
+/// The largest finite magnitude; infinite where finite inputs gave something that is not.
+double magnitude_of(const tensor& t) {
+  if (!t.real())
+    return 0;
+  double most = 0;
+  const tensor dense = oracle::contiguous(t);
+  const double* x = oracle::data<double>(dense);
+  for (std::int64_t i = 0, n = dense.count(); i < n; ++i) {
+    double size = std::abs(x[i]);
+    most = size > most || size != size ? size : most;
+    if (size != size)
+      return HUGE_VAL;
+  }
+  return most;
+}
+
+/// The largest magnitude that a kernel may form while it computes this node: sums of terms, of products, of squares.
+double formed_magnitude(const graph_node& node, const oracle::node_work& work, const oracle::environment_of_values& values) {
+  double largest = 0, second = 0, made = 0;
+  for (const auto& [name, a] : node.arguments)
+    if (auto found = a.kind == argument_kind::value ? values.find(a.text) : values.end(); found != values.end()) {
+      double size = magnitude_of(found->second);
+      second = std::max(second, std::min(size, largest));
+      largest = std::max(largest, size);
+    }
+  for (const auto& out : node.outputs)
+    if (auto found = values.find(out.name); found != values.end())
+      made = std::max(made, magnitude_of(found->second));
+  double term = work.multiplies ? largest * second : work.squares ? largest * largest : work.terms > 1 ? largest : 0;
+  return std::max(made, term * work.terms);
+}
+
+void note_headroom(const graph_node& node, const axis_binding& axes, const oracle::shapes_of_values& shapes,
+                   const oracle::environment_of_values& values, double& headroom) {
+  for (const auto& out : node.outputs)
+    if (is_floating(out.type) && !out.name.empty()) {
+      double formed = formed_magnitude(node, oracle::work_of(node, shapes, axes), values);
+      headroom = std::min(headroom, format_of(out.type).largest / std::max(formed, 1e-300));
+    }
+}
+
+void round_outputs(const graph_node& node, oracle::environment_of_values& values) {
+  for (const auto& out : node.outputs) {
+    auto found = values.find(out.name);
+    if (found == values.end() || !found->second.real() || out.type == dtype::float64)
+      continue;
+    auto type = out.type;
+    found->second = oracle::map<double, double>(type, found->second, [=](double x) { return round_to(type, x); });
+  }
+}
+
 } // namespace
 
-result<std::vector<oracle_tensor>> interpret(const graph& g, const axis_binding& axes, const std::vector<oracle_tensor>& inputs) {
-  oracle::storage_scope recycled;
+namespace oracle {
+
+result<std::vector<oracle_tensor>> run(const graph& g, const axis_binding& axes, const std::vector<oracle_tensor>& inputs,
+                                       run_settings settings) {
+  storage_scope recycled;
   KEVOLVE_TRY(values, bind_inputs(g, axes, inputs));
   const auto borrowed = values; // a second owner, so that no result takes over the caller's storage
   auto dead = last_reads(g);
+  shapes_of_values shapes;
+  if (settings.headroom) {
+    *settings.headroom = HUGE_VAL;
+    try {
+      shapes = shapes_of(g, axes);
+    } catch (const refusal& r) {
+      return error{errc::specification, r.message};
+    }
+  }
   for (std::size_t n = 0; n < g.nodes.size(); ++n) {
     const auto& node = g.nodes[n];
     auto where = [&] { return node.op + " (node " + std::to_string(n) + ")"; };
     try {
       run_node(node, axes, values);
+      if (settings.round_to_declared)
+        round_outputs(node, values);
+      if (settings.headroom)
+        note_headroom(node, axes, shapes, values, *settings.headroom);
     } catch (const refusal& r) {
       return error{errc::specification, where() + ": " + r.message};
     } catch (const std::bad_alloc&) {
@@ -169,6 +240,12 @@ result<std::vector<oracle_tensor>> interpret(const graph& g, const axis_binding&
     out.push_back(hand_over(std::move(t)));
   }
   return out;
+}
+
+} // namespace oracle
+
+result<std::vector<oracle_tensor>> interpret(const graph& g, const axis_binding& axes, const std::vector<oracle_tensor>& inputs) {
+  return oracle::run(g, axes, inputs, {});
 }
 
 std::vector<std::string> unsupported_operations(const graph& g) {
