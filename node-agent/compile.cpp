@@ -1,0 +1,278 @@
+#include "node-agent/compile.hpp"
+
+#include "protocol/limits.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <openssl/evp.h>
+#include <sstream>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace kevolve::agent {
+namespace {
+
+constexpr const char* recipe = "1"; // raise when the way we compile changes: part of the artifact's key
+constexpr std::size_t most_remarks = 40;
+constexpr std::uint64_t compiler_memory = 4ull << 30, compiler_file = 64ull << 20;
+
+bool has_flag(const candidate& c, const std::string& flag) {
+  return std::find(c.build.flags.begin(), c.build.flags.end(), flag) != c.build.flags.end();
+}
+
+bool is_source(const std::string& path) {
+  const std::string extension = fs::path(path).extension().string();
+  return extension == ".cpp" || extension == ".cc" || extension == ".cxx" || extension == ".c";
+}
+
+/// Empty, or why this candidate cannot be compiled here at all.
+std::string refuse(const candidate& c) {
+  if (c.build.language != "cpp" && c.build.language != "c++" && c.build.language != "c")
+    return "language '" + c.build.language + "' is not compiled on this host (expected cpp)";
+  for (const auto& flag : c.build.flags)
+    if (std::string why = refuse_flag(flag); !why.empty())
+      return why;
+  std::size_t bytes = 0, sources = 0;
+  for (const auto& s : c.sources) {
+    if (std::string why = refuse_path(s.path); !why.empty())
+      return why;
+    bytes += s.content.size();
+    sources += is_source(s.path);
+  }
+  if (bytes > limits::source_bytes)
+    return "sources of " + std::to_string(bytes) + " bytes are over the limit of " + std::to_string(limits::source_bytes);
+  return sources == 0 ? "no source file that a C++ compiler takes (.cpp, .cc, .cxx, .c)" : std::string();
+}
+
+result<void> write_file(const fs::path& file, std::string_view content) {
+  std::error_code failed;
+  fs::create_directories(file.parent_path(), failed);
+  std::ofstream out(file, std::ios::binary);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  out.close();
+  if (!out)
+    return error{errno == ENOSPC ? errc::full : errc::io, "cannot write '" + file.string() + "': " + std::strerror(errno)};
+  return {};
+}
+
+/// A folder of our own that goes when we are done.
+class scratch {
+public:
+  static result<fs::path> make() {
+    std::error_code ignored;
+    std::string name = (fs::temp_directory_path(ignored) / "kevolve-compile-XXXXXX").string();
+    if (!::mkdtemp(name.data()))
+      return error{errno == ENOSPC ? errc::full : errc::io, "cannot make a folder '" + name + "': " + std::strerror(errno)};
+    return fs::path(name);
+  }
+  explicit scratch(fs::path folder) : folder_(std::move(folder)) {}
+  scratch(const scratch&) = delete;
+  scratch& operator=(const scratch&) = delete;
+  ~scratch() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+
+private:
+  fs::path folder_;
+};
+
+void read_remarks(const fs::path& file, std::vector<std::string>& remarks) {
+  std::ifstream in(file);
+  for (std::string line; remarks.size() < most_remarks && std::getline(in, line);)
+    if (line.find("optimized:") != std::string::npos)
+      remarks.push_back(scrub(line, 200));
+}
+
+} // namespace
+
+std::string sha256(std::string_view text) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
+  static constexpr char hex[] = "0123456789abcdef";
+  std::string out;
+  for (unsigned i = 0; i < size; ++i)
+    out += {hex[digest[i] >> 4], hex[digest[i] & 15]};
+  return out;
+}
+
+const std::string& cpu_identity() {
+  static const std::string identity = [] {
+    std::ifstream in("/proc/cpuinfo");
+    std::string all;
+    for (std::string line; std::getline(in, line) && !line.empty();)
+      if (line.starts_with("model name") || line.starts_with("flags") || line.starts_with("cpu family") || line.starts_with("model\t"))
+        all += line + "\n";
+    return all;
+  }();
+  return identity;
+}
+
+/// The right to run one compiler.
+class compile_pool::slot {
+public:
+  explicit slot(compile_pool& pool) : pool_(pool) {
+    std::unique_lock lock(pool_.mutex_);
+    pool_.changed_.wait(lock, [&] { return pool_.free_ > 0; });
+    --pool_.free_;
+  }
+  slot(const slot&) = delete;
+  slot& operator=(const slot&) = delete;
+  ~slot() {
+    std::lock_guard lock(pool_.mutex_);
+    ++pool_.free_;
+    pool_.changed_.notify_all();
+  }
+
+private:
+  compile_pool& pool_;
+};
+
+result<std::string> compile_pool::version(const std::string& compiler) {
+  {
+    std::lock_guard lock(mutex_);
+    if (auto known = versions_.find(compiler); known != versions_.end())
+      return known->second;
+  }
+  if (compiler.empty() || compiler.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789+-._") != std::string::npos || compiler[0] == '-')
+    return error{errc::specification, "compiler '" + scrub(compiler, 100) + "' is not a name of a compiler (expected g++ or clang++, with a version if need be)"};
+  if (!compiler.starts_with("g++") && !compiler.starts_with("clang++"))
+    return error{errc::specification, "compiler '" + compiler + "' is not known (expected g++ or clang++)"};
+  command ask;
+  ask.arguments = {compiler, "-dumpfullversion", "-dumpversion"};
+  ask.environment = plain_environment();
+  ask.limits.wall_s = 20;
+  KEVOLVE_TRY(end, run(ask));
+  std::string number = end.output.substr(0, end.output.find('\n'));
+  if (!end.good() || number.empty())
+    return error{errc::configuration, "compiler '" + compiler + "' " + describe(end) + " when asked for its version: " + end.errors};
+  std::lock_guard lock(mutex_);
+  return versions_[compiler] = compiler + " " + number;
+}
+
+result<process_end> compile_pool::tool(std::vector<std::string> arguments, const fs::path& folder, double limit_s,
+                                       const std::atomic<bool>& cancelled, compiled& so_far) {
+  command what;
+  what.arguments = std::move(arguments);
+  what.environment = plain_environment();
+  for (auto& variable : what.environment)
+    if (variable.starts_with("TMPDIR="))
+      variable = "TMPDIR=" + folder.string();
+  what.directory = folder;
+  what.limits = {.wall_s = limit_s, .cpu_s = limit_s * 2, .memory_bytes = compiler_memory, .file_bytes = compiler_file};
+  what.output_bytes = limits::log_bytes;
+  KEVOLVE_TRY(end, run(what, &cancelled, &gate_));
+  so_far.cpu_s += end.cpu_s;
+  so_far.log += end.errors + end.output;
+  if (end.fate == process_fate::cancelled)
+    return error{errc::interrupted, "cancelled while compiling"};
+  if (!end.good() && end.fate != process_fate::exited)
+    so_far.log += "\nthe compiler " + describe(end);
+  return end;
+}
+
+result<compiled> compile_pool::build(const candidate& c, const fs::path& folder, double limit_s, const std::atomic<bool>& cancelled) {
+  compiled done;
+  KEVOLVE_TRY_VOID(write_file(folder / "kevolve.h", native_abi_text));
+  for (const auto& s : c.sources)
+    KEVOLVE_TRY_VOID(write_file(folder / s.path, s.content));
+  const bool gnu = c.build.compiler.starts_with("g++");
+  std::vector<std::string> objects;
+  for (const auto& s : c.sources) {
+    if (!is_source(s.path))
+      continue;
+    objects.push_back("kevolve-" + std::to_string(objects.size()) + ".o");
+    std::vector<std::string> arguments{c.build.compiler, "-x", fs::path(s.path).extension() == ".c" ? "c" : "c++"};
+    if (fs::path(s.path).extension() != ".c")
+      arguments.push_back("-std=c++20"); // a later -std of the candidate's wins
+    arguments.insert(arguments.end(), c.build.flags.begin(), c.build.flags.end());
+    for (const char* ours : {"-fPIC", "-I.", "-fdiagnostics-color=never", "-c", "-o"})
+      arguments.push_back(ours);
+    arguments.push_back(objects.back());
+    if (gnu)
+      arguments.push_back("-fopt-info-vec-optimized=kevolve-" + std::to_string(objects.size()) + ".vec");
+    arguments.push_back(s.path);
+    KEVOLVE_TRY(end, tool(std::move(arguments), folder, limit_s, cancelled, done));
+    if (!end.good())
+      return done;
+    read_remarks(folder / ("kevolve-" + std::to_string(objects.size()) + ".vec"), done.remarks);
+  }
+  std::vector<std::string> link{c.build.compiler, "-shared", "-Wl,-z,defs", "-Wl,--as-needed", "-o", "kevolve-candidate.so"};
+  link.insert(link.end(), objects.begin(), objects.end());
+  if (has_flag(c, "-fopenmp"))
+    link.push_back("-fopenmp");
+  link.push_back("-lm");
+  KEVOLVE_TRY(end, tool(std::move(link), folder, limit_s, cancelled, done));
+  done.good = end.good();
+  return done;
+}
+
+result<compiled> compile_pool::compile(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
+  compiled done;
+  const double asked = now_s();
+  if (done.log = refuse(c); !done.log.empty())
+    return done;
+  auto toolchain = version(c.build.compiler);
+  if (!toolchain && toolchain.error().code == errc::specification) {
+    done.log = toolchain.error().message;
+    return done;
+  }
+  if (!toolchain)
+    return toolchain.error();
+  const std::string key = sha256(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe);
+  const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".so"), notes = fs::path(artifact).replace_extension(".vec");
+
+  // One maker per artifact; whoever comes second finds it made.
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return busy_.count(key) == 0; });
+    busy_[key] = 1;
+  }
+  struct release {
+    compile_pool& pool;
+    const std::string& key;
+    ~release() {
+      std::lock_guard lock(pool.mutex_);
+      pool.busy_.erase(key);
+      pool.changed_.notify_all();
+    }
+  } when_done{*this, key};
+
+  std::error_code ignored;
+  if (fs::exists(artifact, ignored)) {
+    done = {.good = true, .artifact = artifact, .toolchain = *toolchain, .cached = true};
+    read_remarks(notes, done.remarks);
+    return done;
+  }
+  slot one(*this);
+  const double began = now_s();
+  KEVOLVE_TRY(folder, scratch::make());
+  scratch gone_afterwards(folder);
+  KEVOLVE_TRY(built, build(c, folder, limit_s, cancelled));
+  built.toolchain = *toolchain;
+  built.queued_s = began - asked;
+  built.log = scrub(built.log, limits::log_bytes);
+  if (built.good) {
+    // Beside its final name first, so that nobody ever loads half an artifact.
+    std::string lines;
+    for (const auto& remark : built.remarks)
+      lines += remark + "\n";
+    KEVOLVE_TRY_VOID(write_file(notes, lines));
+    const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()));
+    std::error_code failed;
+    fs::copy_file(folder / "kevolve-candidate.so", partial, fs::copy_options::overwrite_existing, failed);
+    if (!failed)
+      fs::rename(partial, artifact, failed);
+    if (failed)
+      return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + artifact.string() + "': " + failed.message()};
+    built.artifact = artifact;
+  }
+  built.wall_s = now_s() - began;
+  return built;
+}
+
+} // namespace kevolve::agent

@@ -1,0 +1,64 @@
+// From a candidate's sources to a shared object: in a private folder, with the ABI header beside them, by a compiler that the host knows by
+// name, with flags from an allow-list, under limits. Objects are made with the candidate's flags and linked by us without them (with
+// -ffast-math g++ would link a start-up file that changes the whole process's rounding). Artifacts are kept by the hash of candidate,
+// compiler and CPU. Compiles run side by side in slots and stand still while a device measures. Any thread.
+#pragma once
+
+#include "node-agent/process.hpp"
+#include "protocol/candidate.hpp"
+
+#include <condition_variable>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace kevolve::agent {
+
+struct compiled {
+  bool good = false;
+  std::filesystem::path artifact;
+  std::string log;                   // the compiler's messages, or why the candidate was refused; capped, scrubbed
+  std::vector<std::string> remarks;  // what was vectorised, by line
+  std::string toolchain;             // "g++ 12.2.0"
+  bool cached = false;
+  double queued_s = 0, wall_s = 0, cpu_s = 0;
+};
+
+/// Empty, or why this flag may not be used. Flags that read or write files, load code, change the search for tools or the link are refused.
+std::string refuse_flag(const std::string& flag);
+/// Empty, or why this source path may not be used (absolute, "..", control characters, leading '-').
+std::string refuse_path(const std::string& path);
+
+class compile_pool {
+public:
+  compile_pool(std::filesystem::path cache, unsigned slots, pause_gate& gate) : cache_(std::move(cache)), free_(slots), gate_(gate) {}
+
+  /// Errors: no such compiler, no disk space, interrupted. What is wrong with the candidate is in `compiled`.
+  result<compiled> compile(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
+  /// "g++ 12.2.0", asked once per name.
+  result<std::string> version(const std::string& compiler);
+
+private:
+  class slot;
+  result<compiled> build(const candidate& what, const std::filesystem::path& folder, double limit_s, const std::atomic<bool>& cancelled);
+  result<process_end> tool(std::vector<std::string> arguments, const std::filesystem::path& folder, double limit_s,
+                           const std::atomic<bool>& cancelled, compiled& so_far);
+  std::filesystem::path cache_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  unsigned free_;
+  std::map<std::string, std::string> versions_;
+  std::map<std::string, int> busy_; // artifacts being made: a second request for one waits
+  pause_gate& gate_;
+};
+
+/// The text of protocol/native_abi.h, which candidates include as "kevolve.h".
+extern const char* const native_abi_text;
+/// Lower-case hex of SHA-256.
+std::string sha256(std::string_view text);
+/// Model name and instruction sets: what an artifact built with -march=native depends on.
+const std::string& cpu_identity();
+
+} // namespace kevolve::agent

@@ -1,0 +1,111 @@
+#include "node-agent/diagnose.hpp"
+
+#include "node-agent/hardware.hpp"
+#include "node-agent/oracle.hpp"
+#include "node-agent/roofs.hpp"
+#include "node-agent/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace kevolve::agent {
+namespace {
+
+constexpr double short_call_s = 10e-6; // about what entering a parallel region costs
+constexpr double near_roof = 0.5;      // from here on the roof itself explains the time
+
+/// Shares of the time that each resource explains, summed over workloads.
+struct shares {
+  double latency_s = 0, memory_s = 0, compute_s = 0, scalar_s = 0;
+};
+
+bool vectorised(const evaluation& e) {
+  return std::any_of(e.diagnosed.remarks.begin(), e.diagnosed.remarks.end(), [](const std::string& r) { return r.find("vectorized") != r.npos; });
+}
+
+std::string percent(double share) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.0f%%", 100 * share);
+  return text;
+}
+
+void classify(const shares& s, evaluation& e) {
+  const double memory = s.memory_s / s.latency_s, compute = s.compute_s / s.latency_s, scalar = s.scalar_s / s.latency_s;
+  auto& d = e.diagnosed;
+  const bool plain = !vectorised(e);
+  if (std::max(memory, compute) >= near_roof) {
+    d.limited_by = memory >= compute ? bound::memory : bound::compute;
+  } else if (s.latency_s / static_cast<double>(e.timings.size()) < short_call_s) {
+    d.limited_by = bound::launch;
+    d.hints.push_back("a call takes about as long as starting threads: use fewer threads or none for this size");
+  } else if (scalar >= 0.35) {
+    d.limited_by = bound::compute;
+  } else {
+    d.limited_by = compute > memory ? bound::compute : bound::latency;
+  }
+  if (plain)
+    d.hints.push_back("the compiler reports no vectorised loop: give it unit strides, independent accumulators and flags that allow reassociation");
+  if (d.limited_by == bound::memory) {
+    d.hints.push_back("bound by memory at " + percent(memory) + " of the host's bandwidth for this working set" +
+                      (memory < 0.85 ? ": move each byte once (fuse passes, keep rows in cache), stream outputs past the caches when they do not fit"
+                                     : ": near the roof, only fewer bytes would help"));
+  } else if (d.limited_by == bound::compute) {
+    d.hints.push_back("bound by compute at " + percent(compute) + " of the FMA peak: more independent accumulators, wider vectors, register blocking, packed operands");
+  } else if (d.limited_by == bound::latency) {
+    d.hints.push_back("neither memory (" + percent(memory) + ") nor compute (" + percent(compute) +
+                      ") explains the time: dependent chains, strided access or serial parts; break chains, parallelise over the outer loop");
+  }
+}
+
+} // namespace
+
+void diagnose(const problem& subject, const host_roofs* roofs, evaluation& e) {
+  shares sum;
+  std::vector<double> fractions;
+  const core_width width = widest_fma();
+  double bytes = 0, operations = 0;
+  for (workload_timing& t : e.timings) {
+    const auto w = std::find_if(subject.workloads.begin(), subject.workloads.end(), [&](const workload& x) { return x.uuid == t.workload; });
+    if (w == subject.workloads.end() || t.latency_s <= 0)
+      continue;
+    auto axes = bind_axes(subject.op, w->axes);
+    auto cost = axes ? cost_of(subject.op, *axes) : result<graph_cost>(axes.error());
+    if (!cost)
+      continue;
+    bytes += cost->input_bytes + cost->output_bytes;
+    operations += cost->operations;
+    sum.latency_s += t.latency_s;
+    if (!roofs)
+      continue;
+    const double memory_s = memory_time(*roofs, cost->input_bytes, cost->output_bytes);
+    const double peak = std::max(roofs->fma_flops_per_s, roofs->theoretical_flops_per_s);
+    const double compute_s = peak > 0 ? cost->operations / peak : 0;
+    t.roof_s = std::max(memory_s, compute_s);
+    t.roofline_fraction = t.roof_s / t.latency_s;
+    if (t.roof_s > 0)
+      fractions.push_back(t.roofline_fraction);
+    sum.memory_s += memory_s;
+    sum.compute_s += compute_s;
+    sum.scalar_s += compute_s * width.lanes;
+    if (t.latency_s < t.roof_s * roof_margin) {
+      e.result = outcome::quarantined;
+      char text[240];
+      std::snprintf(text, sizeof text, "workload %s took %.3g us; this host's roofs allow no less than %.3g us: too good to be true until re-checked\n",
+                    t.workload.c_str(), t.latency_s * 1e6, t.roof_s * 1e6);
+      e.log += text;
+    }
+  }
+  auto& d = e.diagnosed;
+  d.bytes = bytes;
+  d.operations = operations;
+  if (sum.latency_s <= 0)
+    return;
+  d.achieved_bytes_per_s = bytes / sum.latency_s;
+  d.achieved_flops = operations / sum.latency_s;
+  d.roofline_fraction = geometric_mean(fractions);
+  if (roofs)
+    classify(sum, e);
+}
+
+} // namespace kevolve::agent

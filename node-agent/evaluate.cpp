@@ -1,0 +1,301 @@
+#include "node-agent/evaluate.hpp"
+
+#include "node-agent/compile.hpp"
+#include "node-agent/diagnose.hpp"
+#include "node-agent/hardware.hpp"
+#include "node-agent/judge_link.hpp"
+#include "node-agent/roofs.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <optional>
+#include <sched.h>
+#include <set>
+
+namespace fs = std::filesystem;
+
+namespace kevolve::agent {
+namespace {
+
+constexpr double judge_silence_s = 600; // the oracle may think long over a large workload; a judge that died is seen at once
+constexpr std::size_t slots_of_baselines = 0; // baseline hosts live with the first judge only
+
+std::vector<int> usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int i = 0; i < CPU_SETSIZE; ++i)
+      if (CPU_ISSET(i, &set))
+        cores.push_back(i);
+  return cores.empty() ? std::vector<int>{0} : cores;
+}
+
+double load_average() {
+  std::ifstream in("/proc/loadavg");
+  double load = 0;
+  in >> load;
+  return load;
+}
+
+std::int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+class host final : public host_evaluator {
+public:
+  explicit host(host_settings settings) : settings_(std::move(settings)), hardware_(hardware_key()) {}
+
+  result<void> begin();
+  std::vector<device_description> devices() const override;
+  result<host_roofs> roofs() override;
+  result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
+  result<problem> trace(const trace_work& what, const std::atomic<bool>& cancelled) override;
+  void prepare_baselines(const problem& subject, const std::vector<std::string>& baselines) override;
+  std::vector<std::pair<std::string, std::string>> self_test() override;
+
+private:
+  class device; // the right to use one judge
+  result<void> build(const evaluate_work& what, const std::atomic<bool>& cancelled, judge_evaluate& to, evaluation& e);
+  result<judge_verdict> judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e);
+  void conclude(const evaluate_work& what, judge_verdict verdict, evaluation& e);
+
+  host_settings settings_;
+  std::string hardware_;
+  pause_gate gate_;
+  std::unique_ptr<compile_pool> compilers_;
+  std::vector<std::unique_ptr<judge_link>> judges_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::size_t> free_;
+  std::mutex roofs_mutex_;
+  std::optional<host_roofs> roofs_;
+};
+
+class host::device {
+public:
+  device(host& h, bool with_baselines) : host_(h) {
+    std::unique_lock lock(h.mutex_);
+    h.changed_.wait(lock, [&] { return with_baselines ? h.free_.count(slots_of_baselines) > 0 : !h.free_.empty(); });
+    slot_ = with_baselines ? slots_of_baselines : *h.free_.rbegin();
+    h.free_.erase(slot_);
+  }
+  device(const device&) = delete;
+  device& operator=(const device&) = delete;
+  ~device() {
+    std::lock_guard lock(host_.mutex_);
+    host_.free_.insert(slot_);
+    host_.changed_.notify_all();
+  }
+  judge_link& judge() { return *host_.judges_[slot_]; }
+
+private:
+  host& host_;
+  std::size_t slot_ = 0;
+};
+
+/// Holds compilers still while it lives and is on.
+class quiet {
+public:
+  explicit quiet(pause_gate& gate) : gate_(gate) {}
+  quiet(const quiet&) = delete;
+  quiet& operator=(const quiet&) = delete;
+  ~quiet() { set(false); }
+  void set(bool on) {
+    if (on && !on_)
+      gate_.pause();
+    if (!on && on_)
+      gate_.resume();
+    on_ = on;
+  }
+
+private:
+  pause_gate& gate_;
+  bool on_ = false;
+};
+
+result<void> host::begin() {
+  std::error_code failed;
+  fs::create_directories(settings_.cache, failed);
+  if (failed)
+    return error{errc::configuration, "cannot make the cache folder '" + settings_.cache.string() + "': " + failed.message()};
+  if (settings_.executables.empty())
+    settings_.executables = fs::read_symlink("/proc/self/exe", failed).parent_path();
+  for (const char* name : {"kevolve-judge", "kevolve-harness"})
+    if (!fs::exists(settings_.executables / name, failed))
+      return error{errc::configuration, "'" + std::string(name) + "' was not found in '" + settings_.executables.string() + "'"};
+  const auto cores = usable_cores();
+  const unsigned slots = std::clamp<unsigned>(settings_.device_slots, 1, static_cast<unsigned>(cores.size()));
+  settings_.device_slots = slots;
+  if (settings_.compile_slots == 0)
+    settings_.compile_slots = static_cast<unsigned>(cores.size());
+  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.compile_slots, gate_);
+  for (unsigned i = 0; i < slots; ++i) {
+    judge_setup setup;
+    setup.harness = (settings_.executables / "kevolve-harness").string();
+    setup.python = settings_.python.string();
+    setup.baseline_script = find_beside_executable("node-agent/python/baseline.py").string();
+    if (setup.baseline_script.empty())
+      setup.baseline_script = find_beside_executable("python/baseline.py").string();
+    setup.cache = fs::absolute(settings_.cache / "baselines").string();
+    for (std::size_t core = i * cores.size() / slots; core < (i + 1) * cores.size() / slots; ++core)
+      setup.cores.push_back(cores[core]);
+    setup.slot = i;
+    judges_.push_back(std::make_unique<judge_link>(settings_.executables / "kevolve-judge", setup));
+    KEVOLVE_TRY_VOID(judges_.back()->start());
+    free_.insert(i);
+  }
+  return {};
+}
+
+std::vector<device_description> host::devices() const {
+  return {{"cpu0", hardware_, {"cpu", host_architecture(), "cpp"}, settings_.device_slots}};
+}
+
+result<void> host::build(const evaluate_work& what, const std::atomic<bool>& cancelled, judge_evaluate& to, evaluation& e) {
+  KEVOLVE_TRY(mine, compilers_->compile(what.what, what.limit_s, cancelled));
+  e.stages.compile_s = mine.wall_s;
+  e.stages.queued_s = mine.queued_s;
+  e.stages.cpu_s = mine.cpu_s;
+  e.where.toolchain = mine.toolchain;
+  e.log = mine.log;
+  e.diagnosed.remarks = mine.remarks;
+  if (!mine.good) {
+    e.result = outcome::compile_error;
+    return {};
+  }
+  to.what = {what.what.id, mine.artifact.string()};
+  for (const candidate& anchor : what.anchors) {
+    KEVOLVE_TRY(other, compilers_->compile(anchor, what.limit_s, cancelled));
+    if (other.good)
+      to.anchors.push_back({anchor.id, other.artifact.string()});
+    e.stages.cpu_s += other.cpu_s;
+  }
+  e.result = outcome::passed;
+  return {};
+}
+
+result<judge_verdict> host::judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e) {
+  const double asked = now_s();
+  device mine(*this, !what.baselines.empty());
+  e.stages.queued_s += now_s() - asked;
+  if (cancelled)
+    return error{errc::interrupted, "cancelled"};
+  e.where.load = load_average();
+  quiet hush(gate_);
+  what.number = mine.judge().next_number();
+  KEVOLVE_TRY(reply, mine.judge().ask(what, what.number, cancelled, judge_silence_s, [&](const std::string& stage) { hush.set(stage == "measuring"); }));
+  if (auto* verdict = std::get_if<judge_verdict>(&reply))
+    return std::move(*verdict);
+  return error{errc::infrastructure, "the judge answered something else"};
+}
+
+void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation& e) {
+  e.result = verdict.result;
+  e.correct = std::move(verdict.correct);
+  e.timings = std::move(verdict.timings);
+  if (!verdict.log.empty())
+    e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + verdict.log;
+  for (const std::string& note : verdict.notes)
+    e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + note;
+  e.where.sandbox = verdict.sandbox;
+  e.stages.check_s = verdict.check_s;
+  e.stages.measure_s = verdict.measure_s;
+  e.stages.queued_s += verdict.prepare_s;
+  e.stages.cpu_s += verdict.cpu_s;
+  const double began = now_s();
+  auto known = roofs();
+  if (e.result == outcome::passed)
+    diagnose(what.subject, known ? &*known : nullptr, e);
+  e.stages.profile_s = now_s() - began;
+}
+
+result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) {
+  evaluation e;
+  e.candidate = what.what.id;
+  e.definition = what.subject.op.name;
+  e.at_ms = unix_ms();
+  e.where.hardware = hardware_;
+  e.where.device = "cpu0";
+  e.where.judge_version = judge_version;
+  e.where.clock = "CLOCK_MONOTONIC of the judge, hand-shake subtracted";
+  judge_evaluate ask;
+  KEVOLVE_TRY_VOID(build(what, cancelled, ask, e));
+  if (e.result != outcome::passed)
+    return e;
+  ask.subject = what.subject;
+  ask.baselines = what.baselines;
+  ask.how = what.how;
+  ask.seed = what.seed;
+  ask.limit_s = what.limit_s;
+  ask.call_limit_s = std::min(settings_.call_limit_s, what.limit_s);
+  KEVOLVE_TRY(verdict, judge(ask, cancelled, e));
+  if (verdict.result == outcome::infrastructure)
+    return error{errc::infrastructure, verdict.log};
+  conclude(what, std::move(verdict), e);
+  return e;
+}
+
+result<problem> host::trace(const trace_work& what, const std::atomic<bool>& cancelled) {
+  (void)what, (void)cancelled;
+  return error{errc::configuration, "tracing is not linked into this build"};
+}
+
+void host::prepare_baselines(const problem& subject, const std::vector<std::string>& baselines) {
+  device mine(*this, true);
+  judge_prepare ask{mine.judge().next_number(), subject, baselines, 0};
+  mine.judge().tell(ask);
+}
+
+result<host_roofs> host::roofs() {
+  std::lock_guard lock(roofs_mutex_);
+  if (roofs_)
+    return *roofs_;
+  std::atomic<bool> never{false};
+  const auto probe = [&](const candidate& kernel, const std::vector<std::int64_t>& inputs, const std::vector<std::int64_t>& outputs,
+                         const std::vector<std::vector<std::int64_t>>& axes) -> result<std::vector<double>> {
+    KEVOLVE_TRY(built, compilers_->compile(kernel, 60, never));
+    if (!built.good)
+      return error{errc::configuration, "the calibration kernel does not compile: " + built.log.substr(0, 400)};
+    device mine(*this, false);
+    quiet hush(gate_);
+    hush.set(true);
+    judge_probe ask{mine.judge().next_number(), {kernel.id, built.artifact.string()}, inputs, outputs, axes, 4};
+    KEVOLVE_TRY(reply, mine.judge().ask(ask, ask.number, never, 60, [](const std::string&) {}));
+    const auto* found = std::get_if<judge_probed>(&reply);
+    if (!found || !found->problem.empty() || found->least_s.size() != axes.size())
+      return error{errc::infrastructure, "calibration failed: " + (found ? found->problem : std::string("no answer"))};
+    return found->least_s;
+  };
+  auto toolchain = compilers_->version(settings_.compiler);
+  if (!toolchain)
+    return toolchain.error();
+  KEVOLVE_TRY(found, measure_roofs(settings_.cache, hardware_, *toolchain, settings_.compiler, judges_[0]->setup().cores.size(), false, probe));
+  return *(roofs_ = std::move(found));
+}
+
+std::vector<std::pair<std::string, std::string>> host::self_test() {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const char* name : {"g++", "clang++"}) {
+    auto version = compilers_->version(name);
+    found.emplace_back(std::string("compiler ") + name, version ? *version : "missing");
+  }
+  found.emplace_back("hardware", hardware_);
+  found.emplace_back("python", settings_.python.empty() ? "missing: no PyTorch baselines, no tracing of .py files" : settings_.python.string());
+  found.emplace_back("device slots", std::to_string(settings_.device_slots));
+  found.emplace_back("compile slots", std::to_string(settings_.compile_slots));
+  return found;
+}
+
+} // namespace
+
+result<std::unique_ptr<host_evaluator>> host_evaluator::start(host_settings settings) {
+  auto made = std::make_unique<host>(std::move(settings));
+  KEVOLVE_TRY_VOID(made->begin());
+  return std::unique_ptr<host_evaluator>(std::move(made));
+}
+
+} // namespace kevolve::agent

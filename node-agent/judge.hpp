@@ -1,0 +1,74 @@
+// The judge of one device slot: owns inputs, seeds, expected outputs, tolerance, clock and verdict. Candidates run in harnesses of their
+// own (program.hpp); nothing that such a process says is believed. Anchors and baseline hosts stay alive between evaluations. One thread.
+#pragma once
+
+#include "node-agent/case_set.hpp"
+#include "node-agent/judge_messages.hpp"
+#include "node-agent/measure.hpp"
+#include "node-agent/program.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kevolve::agent {
+
+/// How the judge reaches the library while it works.
+struct judge_line {
+  int control = -1;                                  // wakes waits
+  std::function<bool()> cancelled;                   // the current request is no longer wanted
+  std::function<bool(const std::string&)> announce;  // a stage begins; false: cancelled
+};
+
+class judge {
+public:
+  judge(judge_setup setup, judge_line line);
+  judge_verdict evaluate(const judge_evaluate& what);
+  void prepare(const judge_prepare& what);
+  judge_probed probe(const judge_probe& what);
+  [[nodiscard]] const std::string& sandbox() const { return sandbox_; }
+
+private:
+  /// A running program and the slots it has mapped.
+  struct hosted {
+    std::unique_ptr<program> process;
+    const case_set* cases = nullptr;
+    std::set<std::uint32_t> mapped;
+    std::string why_not; // a baseline that cannot be had
+  };
+  struct attempt;
+  void start_baselines(const problem& subject, const std::vector<std::string>& kinds, case_set& cases);
+
+  result<case_set*> cases_of(const problem& subject, std::uint64_t seed);
+  result<hosted> launch_candidate(const judge_program& what, unsigned identity);
+  hosted& baseline(const std::string& kind, const problem& subject);
+  call_end ensure_mapped(hosted& h, case_set& cases, test_case& c, double limit_s);
+  void ready_baselines(attempt& a);
+  call_end check_baseline(hosted& h, case_set& cases, test_case& c);
+  hosted* anchor(const judge_program& what);
+
+  void check(attempt& a);
+  bool check_case(attempt& a, test_case& c);
+  bool check_same_memory(attempt& a, std::size_t workload);
+  void measure_workload(attempt& a, std::size_t workload);
+  void measure_against(attempt& a, std::size_t workload, const std::string& name, hosted& other, workload_timing& timing);
+  void forget_programs();
+  static void fail_baseline(hosted& h, const std::string& why);
+
+  judge_setup setup_;
+  judge_line line_;
+  interruption stop_;
+  std::string sandbox_;
+  unsigned identity_ = 0; // first of ours; 0: no drop
+  std::map<std::string, std::unique_ptr<case_set>> cases_;
+  std::vector<std::string> cases_order_;
+  std::map<std::string, hosted> anchors_, baselines_;
+  std::string problem_key_; // what anchors and baselines belong to
+  rng secret_;
+};
+
+} // namespace kevolve::agent

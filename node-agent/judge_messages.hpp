@@ -1,0 +1,137 @@
+// What the evaluation library and a judge say to each other: MessagePack frames with a 32-bit length in front, over a socket pair. Every
+// request carries a number; a reply to a number that nobody waits for any more is dropped. Pure data.
+#pragma once
+
+#include "protocol/message.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kevolve::agent {
+
+/// Once, first.
+struct judge_setup {
+  std::string harness;            // executable
+  std::string python;             // empty: none
+  std::string baseline_script;
+  std::string cache;              // a folder for the baselines' compilers
+  std::vector<std::int32_t> cores; // of this device slot
+  std::uint32_t slot = 0;
+};
+
+struct judge_program {
+  std::string name;     // candidate id
+  std::string artifact; // shared object
+};
+
+struct judge_evaluate {
+  std::uint64_t number = 0;
+  problem subject;
+  judge_program what;
+  std::vector<judge_program> anchors;
+  std::vector<std::string> baselines;
+  effort how = effort::search;
+  std::uint64_t seed = 0;
+  double limit_s = 60;      // all of the candidate's calls
+  double call_limit_s = 10; // one call
+};
+
+/// Starts baseline hosts; answered at once by judge_stage "prepared".
+struct judge_prepare {
+  std::uint64_t number = 0;
+  problem subject;
+  std::vector<std::string> baselines;
+  std::uint64_t seed = 0;
+};
+
+/// Times a program of ours on plain float32 buffers (the roofs), once per set of axes: the least time per call of each.
+struct judge_probe {
+  std::uint64_t number = 0;
+  judge_program what;
+  std::vector<std::int64_t> inputs;  // elements each
+  std::vector<std::int64_t> outputs;
+  std::vector<std::vector<std::int64_t>> axes;
+  std::uint32_t repeats = 3;
+};
+
+struct judge_go { std::uint64_t number = 0; };
+struct judge_cancel { std::uint64_t number = 0; };
+
+using judge_request = std::variant<judge_setup, judge_evaluate, judge_prepare, judge_probe, judge_go, judge_cancel>;
+
+/// "checking", "measuring" (answered by judge_go once the compilers stand still), "measured", "prepared".
+struct judge_stage {
+  std::uint64_t number = 0;
+  std::string name;
+};
+
+struct judge_verdict {
+  std::uint64_t number = 0;
+  outcome result = outcome::infrastructure;
+  std::string log;
+  correctness correct;
+  std::vector<workload_timing> timings; // comparisons included
+  std::vector<std::string> notes;       // baselines that were not available, and why
+  std::string sandbox;
+  double check_s = 0, measure_s = 0, prepare_s = 0, cpu_s = 0, handshake_s = 0;
+};
+
+struct judge_probed {
+  std::uint64_t number = 0;
+  std::vector<double> least_s;
+  std::string problem; // empty: good
+};
+
+using judge_reply = std::variant<judge_stage, judge_verdict, judge_probed>;
+
+template <class Inspector>
+bool inspect(Inspector& f, judge_setup& x) {
+  return f.object(x).fields(f.field("harness", x.harness), f.field("python", x.python), f.field("baseline_script", x.baseline_script),
+                            f.field("cache", x.cache), f.field("cores", x.cores), f.field("slot", x.slot));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_program& x) {
+  return f.object(x).fields(f.field("name", x.name), f.field("artifact", x.artifact));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_evaluate& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("subject", x.subject), f.field("what", x.what), f.field("anchors", x.anchors),
+                            f.field("baselines", x.baselines), f.field("how", x.how), f.field("seed", x.seed), f.field("limit_s", x.limit_s),
+                            f.field("call_limit_s", x.call_limit_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_prepare& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("subject", x.subject), f.field("baselines", x.baselines), f.field("seed", x.seed));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_probe& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("inputs", x.inputs), f.field("outputs", x.outputs),
+                            f.field("axes", x.axes), f.field("repeats", x.repeats));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_go& x) {
+  return f.object(x).fields(f.field("number", x.number));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_cancel& x) {
+  return f.object(x).fields(f.field("number", x.number));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_stage& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("name", x.name));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_verdict& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("result", x.result), f.field("log", x.log), f.field("correct", x.correct),
+                            f.field("timings", x.timings), f.field("notes", x.notes), f.field("sandbox", x.sandbox),
+                            f.field("check_s", x.check_s), f.field("measure_s", x.measure_s), f.field("prepare_s", x.prepare_s),
+                            f.field("cpu_s", x.cpu_s), f.field("handshake_s", x.handshake_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_probed& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("least_s", x.least_s), f.field("problem", x.problem));
+}
+
+} // namespace kevolve::agent

@@ -1,0 +1,64 @@
+// How two programs are timed against each other.
+//
+// Clock: the judge's CLOCK_MONOTONIC around one request and its reply; a sample is `calls` calls of the entry point made by one request.
+// The hand-shake (a request for 0 calls) is measured with the same processes in the same minute and its median subtracted; `calls` is so
+// chosen that a sample lasts at least 200 us and 50 hand-shakes, so what the subtraction leaves is below 1%.
+// Order: blocks of four samples, candidate-anchor-anchor-candidate or the reverse, drawn at random for each block. A drift that is linear
+// over a block cancels in the block's ratio; the random order makes "who profits from what is left" a fair coin.
+// Memory: both programs map the same pages, hence the same physical memory, caches and TLB entries per page. A sample uses one slot; blocks
+// take slots in secret order. The program that opens a block on data that may be cached first makes one untimed call.
+// Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)); the report is the median of blocks. statistics.hpp says
+// when that is a gain.
+// Stop, while searching: when clearly slower (every one of the first blocks below 1 / 1.3), when the gain is proven, when the loss is, or
+// when the time is used up. While verifying: never early, so that intervals hold.
+#pragma once
+
+#include "node-agent/program.hpp"
+#include "node-agent/statistics.hpp"
+#include "protocol/rng.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace kevolve::agent {
+
+/// One side of a comparison. `call(slot, count)` performs one request.
+struct contestant {
+  std::function<call_end(std::uint32_t slot, std::uint32_t count)> call;
+  /// Around each timed sample, outside the clock: prepares spots of the outputs, then inspects them. Empty text: all is well.
+  std::function<void(std::uint32_t slot)> before;
+  std::function<std::string(std::uint32_t slot)> after;
+};
+
+struct measure_settings {
+  bool stop_early = true;
+  std::uint32_t fewest_blocks = 6;  // the fewest for a 95% interval of the median
+  std::uint32_t most_blocks = 24;
+  double budget_s = 0.12;           // no block is begun after it, once the fewest are done
+  double sample_s = 200e-6;
+  std::vector<std::uint32_t> slots; // same workload, other data
+  bool warm = true;                 // one untimed call when a block begins
+  double clearly_slower = 1.3;
+};
+
+struct measurement {
+  call_end candidate, anchor;       // how the side that went wrong went wrong
+  std::vector<double> candidate_s, anchor_s; // per call, one per sample, in order of time
+  std::vector<double> log_ratios;   // one per block
+  std::uint32_t calls = 1;          // of the candidate per sample
+  double handshake_s = 0;
+  double e_value = 1;
+  [[nodiscard]] bool good() const { return candidate.good() && anchor.good(); }
+};
+
+/// The least gain that is called one: 0.5%.
+inline constexpr double least_gain = 0.005;
+
+/// Times `candidate` against `anchor`, or alone when `anchor` is null. Both have run before (checked, warm).
+measurement measure(contestant& candidate, contestant* anchor, const measure_settings& settings, rng secret);
+
+/// The comparison and timing that a measurement supports.
+comparison compare_of(const measurement& m, const std::string& anchor);
+workload_timing timing_of(const measurement& m, const std::string& workload);
+
+} // namespace kevolve::agent
