@@ -5,6 +5,7 @@
 #include "node-agent/hardware.hpp"
 #include "node-agent/judge_link.hpp"
 #include "node-agent/roofs.hpp"
+#include "node-agent/trace.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -240,8 +241,7 @@ result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<b
 }
 
 result<problem> host::trace(const trace_work& what, const std::atomic<bool>& cancelled) {
-  (void)what, (void)cancelled;
-  return error{errc::configuration, "tracing is not linked into this build"};
+  return trace_specification({.python = settings_.python}, what, &cancelled);
 }
 
 void host::prepare_baselines(const problem& subject, const std::vector<std::string>& baselines) {

@@ -52,7 +52,5 @@ private:
 void restore_unknown(json& value, const std::string& extra);
 /// Non-finite numbers as the texts that the format uses.
 json json_real(double value);
-/// A document from memory: duplicate keys, nesting beyond 64 and trailing text are errors at `where`, with line and column.
-result<json> parse_json(std::string_view text, const std::string& where);
 
 } // namespace kevolve

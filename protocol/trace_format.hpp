@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kevolve {
@@ -17,6 +18,8 @@ using json = nlohmann::ordered_json;
 
 /// A person's JSON file, bounded by limits::specification_bytes; duplicate keys and trailing text are errors with line and column.
 result<json> read_json(const std::filesystem::path& file);
+/// The same from memory; `where` names it. Nesting beyond 64 is an error too.
+result<json> parse_json(std::string_view text, const std::string& where);
 
 result<operator_definition> definition_from_json(const json& value, const std::string& where);
 json to_json(const operator_definition& op);

@@ -19,7 +19,7 @@ END = 2 ** 62  # what x[1:] passes as its end is past this
 
 def record(recorder, op, arguments, values, result, is_view):
     """Records one operation that wrote nothing, in canonical form, and tracks its results."""
-    from .record import Ref, Root, Track
+    from .record import Root, Track, without_self
     plain, overload = op.split(".")[1:]
     source = values.get("self")
 
@@ -33,7 +33,7 @@ def record(recorder, op, arguments, values, result, is_view):
         (made,) = recorder.emit(name, rest, [tensor])
         if view:
             track = recorder.tracks[id(arguments["self"])][1]
-            chain = track.chain + [(name, {k: v for k, v in rest.items() if k != "self"}, tuple(tensor.shape))]
+            chain = track.chain + [(name, without_self(rest), tuple(tensor.shape))]
             recorder.track(tensor, Track(track.root, chain, made))
         else:
             recorder.track(tensor, Track(Root(made), [], made))
@@ -83,7 +83,7 @@ def record(recorder, op, arguments, values, result, is_view):
 
 
 def record_plain(recorder, op, arguments, values, result, is_view):
-    from .record import Root, Track
+    from .record import Root, Track, without_self
     results = list(result) if isinstance(result, (list, tuple)) else [result]
     if any(r is not None and not isinstance(r, torch.Tensor) for r in results):
         raise TraceError(recorder.located("operation %s gives a Python number: control flow or shapes that depend on it cannot be traced"
@@ -98,14 +98,13 @@ def record_plain(recorder, op, arguments, values, result, is_view):
             track = recorder.tracks[id(base)][1]
             if tensor is base:
                 continue
-            entry = (op, {k: v for k, v in values.items() if k != "self"}, tuple(tensor.shape))
+            entry = (op, without_self(values), tuple(tensor.shape))
             recorder.track(tensor, Track(track.root, track.chain + [entry], name))
         else:
             recorder.track(tensor, Track(Root(name), [], name))
 
 
 def record_squeeze(recorder, plain, arguments, values, result, alias, one):
-    from .record import Ref
     source = values["self"]
     shape = recorder.shape(source.name)
     if plain == "unsqueeze":
@@ -167,7 +166,9 @@ def scatter(recorder, op, arguments, base, new):
         if op == "aten.slice.Tensor" and recorder.shape(new) == shape:
             return new
         rest = dict({"self": Ref(base), "src": Ref(new)}, **arguments)
-        return recorder.emit(kept[op], rest, [(dtype, shape)])[0]
+        (name,) = recorder.emit(kept[op], rest, [(dtype, shape)])
+        recorder.scattered[name] = (op, dict(arguments), new)
+        return name
     if op in ("aten.view.default", "aten.squeeze.dim", "aten.unsqueeze.default"):
         return recorder.emit("aten.view.default", {"self": Ref(new), "size": list(shape)}, [(dtype, shape)])[0]
     if op == "aten.permute.default":
@@ -196,7 +197,7 @@ def permutation(recorder, plain, values):
 
 def normalise(recorder, op, values, results):
     """Dimensions counted from the front; a slice's end within its tensor."""
-    from .record import Ref, refs_in
+    from .record import refs_in
     tensors = refs_in(list(values.values()))
     if not tensors:
         return values

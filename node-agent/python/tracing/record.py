@@ -72,6 +72,7 @@ class Recorder(TorchDispatchMode):
         self.values = {}       # name -> (torch dtype, shape)
         self.fixed = set()     # names of values that depend on no input
         self.tracks = {}       # id -> (tensor, Track); holding the tensor keeps its id its own
+        self.scattered = {}    # name of a scatter's result -> (view operation, its arguments, what was scattered)
         self.paused = False
         self.counts = {}
 
@@ -100,6 +101,9 @@ class Recorder(TorchDispatchMode):
 
     def emit(self, op, arguments, results):
         """Appends one operation; `results` are tensors, (dtype, shape) pairs or None. Gives the names of its outputs."""
+        known = self.scattered.get(arguments["self"].name) if isinstance(arguments.get("self"), Ref) else None
+        if known and known[:2] == (op, without_self(arguments)):
+            return [known[2]]  # reading back what was just written through the same view
         depends = any(r.name not in self.fixed for r in refs_in(list(arguments.values())))
         names = []
         for result in results:
@@ -133,7 +137,8 @@ class Recorder(TorchDispatchMode):
 
     def write(self, tensor, name):
         """The tensor now holds the value `name`: carried back through its views to the root."""
-        self.read(tensor)
+        if self.read(tensor) == name:
+            return
         track = self.tracks[id(tensor)][1]
         dtype, shape = self.values[track.name]
         if self.dtype(name) != dtype:
@@ -248,6 +253,10 @@ class RandomOperation(TraceError):
 def operation_name(func):
     namespace, name = func._schema.name.split("::")
     return "%s.%s.%s" % (namespace, name, func._schema.overload_name or "default")
+
+
+def without_self(arguments):
+    return {k: v for k, v in arguments.items() if k != "self"}
 
 
 def refs_in(value):
