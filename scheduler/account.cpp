@@ -1,5 +1,6 @@
 #include "scheduler/account.hpp"
 
+#include "actors/fitness.hpp"
 #include "actors/session_state.hpp"
 
 #include <algorithm>
@@ -8,16 +9,6 @@
 namespace kevolve::scheduler {
 
 namespace {
-
-double mean_latency(const evaluation& e) {
-  double logs = 0;
-  for (const workload_timing& timing : e.timings) {
-    if (timing.latency_s <= 0)
-      return 0;
-    logs += std::log(timing.latency_s);
-  }
-  return e.timings.empty() ? 0 : std::exp(logs / static_cast<double>(e.timings.size()));
-}
 
 void add(stage_times& sum, const stage_times& more) {
   sum.compile_s += more.compile_s;
@@ -60,7 +51,7 @@ public:
     n.log = e.what.log;
     n.diagnosed = e.what.diagnosed;
     if (e.what.result == outcome::passed)
-      n.latency_s = mean_latency(e.what);
+      n.latency_s = search::mean_latency_s(e.what);
     add(into_.spent, e.what.stages);
   }
   void operator()(const evaluation_discarded&) { ++into_.discarded; }

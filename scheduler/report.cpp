@@ -1,5 +1,6 @@
 #include "scheduler/report.hpp"
 
+#include "actors/fitness.hpp"
 #include "scheduler/quantity.hpp"
 
 #include <algorithm>
@@ -75,25 +76,9 @@ std::string interval_text(const interval& i) { return fmt::format("{} to {}", sh
 
 std::vector<overall> overall_speedups(const evaluation& e) {
   std::vector<overall> all;
-  for (const std::string& anchor : anchors_of(e)) {
-    double logs = 0, below = 0, above = 0;
-    bool complete = true;
-    for (const workload_timing& timing : e.timings) {
-      const comparison* c = find_comparison(timing, anchor);
-      if (!c || c->ratio <= 0 || c->ratio_ci95.low <= 0 || c->ratio_ci95.high <= 0) {
-        complete = false;
-        break;
-      }
-      logs += std::log(c->ratio);
-      below += std::pow(std::log(c->ratio / c->ratio_ci95.low), 2);
-      above += std::pow(std::log(c->ratio_ci95.high / c->ratio), 2);
-    }
-    if (!complete)
-      continue;
-    const auto n = static_cast<double>(e.timings.size());
-    const double mean = logs / n;
-    all.push_back({anchor, std::exp(mean), {std::exp(mean - std::sqrt(below) / n), std::exp(mean + std::sqrt(above) / n)}});
-  }
+  for (const std::string& anchor : anchors_of(e))
+    if (const auto a = search::against(e, anchor); a && a->workloads == e.timings.size())
+      all.push_back({anchor, std::exp(a->log_ratio), a->error < 0 ? interval{} : interval{std::exp(a->low()), std::exp(a->high())}});
   return all;
 }
 
@@ -206,7 +191,7 @@ std::string session_report(const session_account& of, const report_facts& facts,
     const node_account& best = of.nodes[*of.best];
     if (!facts.source.empty())
       text += "\nsource   " + facts.source + "\n";
-    text += fmt::format("explain  kevolve explain {}\nverify   kevolve verify {}\n", short_id(best.candidate), short_id(best.candidate));
+    text += fmt::format("explain  {0} explain {1}\nverify   {0} verify {1}\n", facts.command, short_id(best.candidate));
   }
   if (of.restarts || of.resumed || of.discarded)
     text += fmt::format("\nresumed {} times, {} actors restarted, {} late results not counted\n", of.resumed, of.restarts, of.discarded);

@@ -17,6 +17,7 @@ namespace kevolve::scheduler {
 struct report_facts {
   std::vector<std::string> missing; // each one sentence: what is not here and what it would have given
   std::string source;               // path of the best candidate's entry source; "" where there is none
+  std::string command = "kevolve";  // how a person starts it here
   double needed_s = 0;              // wall time that compiles and measurements needed; 0: unknown
 };
 

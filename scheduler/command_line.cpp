@@ -1,0 +1,248 @@
+#include "scheduler/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <memory>
+
+namespace kevolve::scheduler {
+
+namespace {
+
+constexpr const char* version = "0.1.0";
+
+/// Adds commands and their options to a CLI::App; options' values live as long as `line`.
+class grammar {
+public:
+  grammar(CLI::App& app, command_line& line) : app_(app), line_(line) {}
+
+  void build() {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", std::string("kevolve ") + version);
+    app_.set_help_all_flag("--help-all", "every command with its options");
+    add_optimize();
+    add_sessions();
+    add_explain();
+    add_verify();
+    add_memory();
+    add_bench();
+    CLI::App* doctor_command = command(app_, "doctor", "what this host can do, what is missing and how to get it");
+    doctor_command->callback([this] { line_.run = [](context& in) { return doctor(in); }; });
+    setting(*doctor_command, "--python", "python", "the Python that hosts PyTorch, or none");
+  }
+
+private:
+  CLI::App* command(CLI::App& parent, const std::string& name, const std::string& what) {
+    CLI::App* made = parent.add_subcommand(name, what);
+    setting(*made, "--data", "data", "the store and the leaders' sources (default: $XDG_STATE_HOME/kevolve)")->type_name("DIR");
+    setting(*made, "--cache", "cache", "artifacts and calibration (default: $XDG_CACHE_HOME/kevolve)")->type_name("DIR");
+    made->add_option("--config", line_.config, "settings file in place of ./config.toml")->type_name("FILE");
+    made->add_flag("--json", line_.json, "one JSON object on stdout, people's text on stderr");
+    made->add_flag("-v,--verbose", line_.verbosity, "say more on stderr (-vv: everything)");
+    made->add_flag("--log-json", line_.log_json, "log as JSON lines");
+    return made;
+  }
+
+  CLI::Option* setting(CLI::App& of, const std::string& flag, const std::string& key, const std::string& help) {
+    return of.add_option_function<std::string>(flag, [this, key](const std::string& value) { line_.flags[key] = value; }, help);
+  }
+
+  /// Options that decide how a host evaluates.
+  void add_host_settings(CLI::App& of) {
+    setting(of, "--python", "python", "the Python that hosts PyTorch, or none")->type_name("PATH");
+    setting(of, "--baselines", "baselines", "eager,compile, one of them, or none")->type_name("LIST");
+  }
+
+  void add_optimize() {
+    CLI::App* c = command(app_, "optimize", "make an operator faster: SPEC is an operator in kb/operators by name, a Definition .json or a KernelBench .py");
+    c->add_option("SPEC", optimize_.spec, "what to optimise")->type_name("");
+    setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
+    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator")->type_name("NAME");
+    setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
+    setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
+    setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
+    setting(*c, "--goal", "goal", "stop at this speedup over the best baseline: 1.5x")->type_name("FACTOR");
+    setting(*c, "--seed", "seed", "of all random draws (default: drawn afresh, and printed)")->type_name("S");
+    setting(*c, "--plateau", "plateau", "stop after so many evaluations without a better leader (0: by budget)")->type_name("N");
+    setting(*c, "--in-flight", "in_flight", "proposals made before their results are known, at most")->type_name("N");
+    setting(*c, "--scale", "scale", "shrink a .py SPEC's sizes: cpu or a factor")->type_name("cpu|FACTOR");
+    add_host_settings(*c);
+    c->add_option("--resume", optimize_.resume, "continue a session (its id, the beginning of it, or last)")->type_name("SESSION");
+    c->add_option("--workload", optimize_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
+    c->callback([this] { line_.run = [this](context& in) { return optimize(in, optimize_); }; });
+  }
+
+  void add_sessions() {
+    CLI::App* c = command(app_, "sessions", "list, show, watch, pause, resume or cancel sessions");
+    c->add_option("ACTION", session_action_, "list (default), show, watch, pause, resume or cancel")
+        ->type_name("")
+        ->check(CLI::IsMember({"list", "show", "watch", "pause", "resume", "cancel"}));
+    c->add_option("SESSION", session_, "its id, the beginning of it, or last")->type_name("");
+    add_host_settings(*c);
+    c->callback([this] {
+      if (session_action_ != "list" && session_.empty())
+        throw CLI::ValidationError("SESSION", fmt::format("sessions {}: found no session, expected its id, the beginning of it, or last", session_action_));
+      line_.run = [this](context& in) { return run_session_action(in); };
+    });
+  }
+
+  result<int> run_session_action(context& in) const {
+    if (session_action_ == "show")
+      return show_session(in, session_);
+    if (session_action_ == "watch")
+      return watch_session(in, session_);
+    if (session_action_ == "pause")
+      return pause_session(in, session_);
+    if (session_action_ == "cancel")
+      return cancel_session(in, session_);
+    if (session_action_ == "resume")
+      return optimize(in, {.spec = "", .resume = session_, .workloads = {}});
+    return list_sessions(in);
+  }
+
+  void add_explain() {
+    CLI::App* c = command(app_, "explain", "how a candidate came about, what each step gained and why, and its source");
+    c->add_option("CANDIDATE", explained_, "its id or the beginning of it; or a session: then its best")->type_name("")->required();
+    c->callback([this] { line_.run = [this](context& in) { return explain(in, explained_); }; });
+  }
+
+  void add_verify() {
+    CLI::App* c = command(app_, "verify", "measure a candidate afresh against every baseline");
+    c->add_option("WHAT", verify_.what, "a candidate's id, a session, a Solution .json or a .cpp file")->type_name("")->required();
+    c->add_option("--operator", verify_.operator_spec, "which operator a .cpp file implements")->type_name("OPERATOR");
+    c->add_option("--workload", verify_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
+    c->add_option("--flags", flags_, "compiler flags of a .cpp file, in one argument")->type_name("FLAGS");
+    setting(*c, "--target", "target", "cpu[/arch[/language]]")->type_name("TARGET");
+    setting(*c, "--seed", "seed", "of the inputs (default: drawn afresh)")->type_name("S");
+    setting(*c, "--time", "time", "limit of the measurement, at least 60s")->type_name("TIME");
+    add_host_settings(*c);
+    c->callback([this] {
+      for (std::string& flag : CLI::detail::split_up(flags_))
+        verify_.flags.push_back(std::move(flag));
+      line_.run = [this](context& in) { return verify(in, verify_); };
+    });
+  }
+
+  void add_memory() {
+    CLI::App* leaders = command(app_, "leaders", "the best verified candidate or baseline for each operator, workload and hardware");
+    leaders->add_option("OPERATOR", operator_, "only this one's")->type_name("");
+    leaders->callback([this] { line_.run = [this](context& in) { return show_leaders(in, operator_); }; });
+
+    CLI::App* exported = command(app_, "export", "a leader's sources and solution.json as files");
+    exported->add_option("--leader", operator_, "of which operator")->type_name("OPERATOR")->required();
+    exported->add_option("DIR", directory_, "where to")->type_name("")->required();
+    exported->callback([this] { line_.run = [this](context& in) { return export_leader(in, operator_, directory_); }; });
+
+    CLI::App* kb = command(app_, "kb", "what is remembered: list, check, snapshot");
+    kb->add_option("ACTION", kb_action_, "list (default), check or snapshot")->type_name("")->check(CLI::IsMember({"list", "check", "snapshot"}));
+    kb->add_option("DIR", directory_, "where a snapshot goes")->type_name("");
+    kb->add_flag("--repair", repair_, "check: rebuild the views from the log");
+    kb->callback([this] {
+      if ((kb_action_ == "snapshot") == directory_.empty())
+        throw CLI::ValidationError("DIR", kb_action_ == "snapshot" ? "kb snapshot: found no directory, expected where the copy goes"
+                                                                   : fmt::format("kb {}: found '{}', expected nothing more", kb_action_, directory_));
+      line_.run = [this](context& in) {
+        return kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
+      };
+    });
+  }
+
+  void add_bench() {
+    CLI::App* bench = app_.add_subcommand("bench", "our own campaigns, each resumable");
+    bench->require_subcommand(1);
+    CLI::App* engine = command(*bench, "engine", "iterations per second with an instant synthesizer and evaluator");
+    engine->add_option("--candidates", engine_.candidates, "in the tree at the end")->type_name("N");
+    engine->add_option("--in-flight", engine_.in_flight, "proposals at once")->type_name("N");
+    engine->callback([this] { line_.run = [this](context& in) { return bench_engine(in, engine_); }; });
+
+    CLI::App* kill = command(*bench, "kill", "kill -9 at random moments, resume, check that nothing is lost or twice");
+    kill->add_option("--rounds", kill_.rounds, "how many kills")->type_name("N");
+    kill->add_option("--evaluations", kill_.evaluations, "of each session")->type_name("N");
+    kill->add_option("--spec", kill_.spec, "what is optimised")->type_name("SPEC");
+    kill->add_option("--workload", kill_.workloads, "only these workloads")->type_name("NAME")->expected(1, -1);
+    kill->add_option("--seed", kill_.seed, "of the moments")->type_name("S");
+    kill->callback([this] {
+      std::error_code failure;
+      kill_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
+      line_.run = [this](context& in) { return bench_kill(in, kill_); };
+    });
+
+    CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");
+    aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
+    aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");
+    aa->add_option("--workload", aa_.workloads, "only these workloads (default: the first)")->type_name("NAME")->expected(1, -1);
+    aa->callback([this] { line_.run = [this](context& in) { return bench_aa(in, aa_); }; });
+  }
+
+  CLI::App& app_;
+  command_line& line_;
+  optimize_options optimize_;
+  verify_options verify_;
+  kill_options kill_;
+  aa_options aa_;
+  engine_options engine_;
+  std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;
+  bool repair_ = false;
+};
+
+/// Words that the contract knows and this version does not.
+std::optional<std::string> later(int argc, const char* const* argv) {
+  const std::string first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
+  const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  if (among(first, {"serve", "submit", "agents", "keys", "train", "mcp"}))
+    return first;
+  if (first == "kb" && among(second, {"search", "add", "skills"}))
+    return first + " " + second;
+  if (first == "bench" && among(second, {"hostile", "simulate", "kernelbench"}))
+    return first + " " + second;
+  for (int i = 1; i < argc; ++i)
+    if (const std::string word = argv[i]; among(word, {"--scheduler", "--key", "--trajectories"}))
+      return word;
+  return std::nullopt;
+}
+
+} // namespace
+
+parsed_line parse_command_line(int argc, const char* const* argv) {
+  parsed_line parsed;
+  if (const auto word = later(argc, argv)) {
+    parsed.exit = 2;
+    parsed.text = fmt::format("kevolve: {}: not in this version", *word);
+    return parsed;
+  }
+  // Owned by `run`, which refers to the options inside.
+  auto line = std::make_shared<command_line>();
+  auto app = std::make_shared<CLI::App>("kevolve: makes compute kernels faster by search", "kevolve");
+  auto rules = std::make_shared<grammar>(*app, *line);
+  rules->build();
+  if (argc <= 1 || std::string(argv[1]) == "help") {
+    parsed.exit = argc <= 1 ? 2 : 0;
+    parsed.text = app->help();
+    return parsed;
+  }
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::CallForAllHelp&) {
+    parsed.exit = 0;
+    parsed.text = app->help("", CLI::AppFormatMode::All);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* innermost = app.get();
+    while (!innermost->get_subcommands().empty())
+      innermost = innermost->get_subcommands().front();
+    parsed.exit = 0;
+    parsed.text = innermost->help();
+  } catch (const CLI::CallForVersion&) {
+    parsed.exit = 0;
+    parsed.text = std::string("kevolve ") + version;
+  } catch (const CLI::ParseError& failure) {
+    parsed.exit = 2; // CLI11's own codes begin at 100
+    parsed.text = fmt::format("kevolve: {}; kevolve {}--help lists what there is", failure.what(), argc > 1 && argv[1][0] != '-' ? std::string(argv[1]) + " " : "");
+  }
+  parsed.line = *line;
+  if (line->run)
+    parsed.line.run = [run = line->run, rules, app, line](context& in) { return run(in); };
+  return parsed;
+}
+
+} // namespace kevolve::scheduler

@@ -1,0 +1,72 @@
+// The commands, one function each: options in, exit code or error out. What they share is in context.hpp. Each is called once, by main.
+#pragma once
+
+#include "protocol/result.hpp"
+#include "scheduler/context.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kevolve::scheduler {
+
+struct optimize_options {
+  std::string spec;                   // empty with `resume`
+  std::string resume;                 // session or the beginning of its id
+  std::vector<std::string> workloads;
+};
+result<int> optimize(context& in, const optimize_options& options);
+
+result<int> list_sessions(context& in);
+result<int> show_session(context& in, const std::string& session);
+/// Follows a session of any process until it ends.
+result<int> watch_session(context& in, const std::string& session);
+result<int> pause_session(context& in, const std::string& session);
+result<int> cancel_session(context& in, const std::string& session);
+
+/// A candidate (or the beginning of its id), or a session: then its best.
+result<int> explain(context& in, const std::string& what);
+
+struct verify_options {
+  std::string what;                   // candidate, Solution .json or .cpp
+  std::string operator_spec;          // needed for a .cpp
+  std::vector<std::string> workloads;
+  std::vector<std::string> flags;     // of a .cpp
+};
+result<int> verify(context& in, const verify_options& options);
+
+result<int> show_leaders(context& in, const std::string& operator_name);
+result<int> export_leader(context& in, const std::string& operator_name, const std::string& directory);
+
+result<int> list_knowledge(context& in);
+result<int> check_store(context& in, bool repair);
+result<int> snapshot_store(context& in, const std::string& directory);
+
+result<int> doctor(context& in);
+
+struct kill_options {
+  std::string spec = "rms_norm_h4096";
+  std::vector<std::string> workloads;
+  std::uint32_t rounds = 100;
+  std::uint32_t evaluations = 8;
+  std::uint64_t seed = 1;
+  std::string executable;             // of the kevolve that is killed
+};
+/// kill -9 at random moments, then resume: nothing lost, nothing twice.
+result<int> bench_kill(context& in, const kill_options& options);
+
+struct aa_options {
+  std::string spec = "rms_norm_h4096";
+  std::vector<std::string> workloads;
+  std::uint32_t trials = 300;
+};
+/// A candidate against itself: how often is it called better.
+result<int> bench_aa(context& in, const aa_options& options);
+
+struct engine_options {
+  std::uint32_t candidates = 100'000;
+  std::uint32_t in_flight = 64;
+};
+result<int> bench_engine(context& in, const engine_options& options);
+
+} // namespace kevolve::scheduler

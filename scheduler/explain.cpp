@@ -1,0 +1,63 @@
+// kevolve explain: how a candidate came about, what each step gained and why it was tried, why it is as fast as it is, and its source.
+#include "scheduler/answers.hpp"
+#include "scheduler/commands.hpp"
+#include "scheduler/quantity.hpp"
+#include "scheduler/session_lookup.hpp"
+#include "scheduler/single_host.hpp"
+
+#include <fmt/format.h>
+
+namespace kevolve::scheduler {
+
+namespace {
+
+std::string where_it_stands(const found_candidate& found) {
+  const node_account& n = found.in.nodes[found.number];
+  std::string text = fmt::format("step {} of session {}, written by {}", found.number, found.in.opening.session, found.what.author.empty() ? "?" : found.what.author);
+  if (n.result)
+    text += fmt::format(": {}", to_string(*n.result));
+  if (n.latency_s > 0)
+    text += fmt::format(", {}, {} over the plain loop nest", show_latency(n.latency_s), show_factor(n.over_root));
+  text += "\n";
+  if (!n.schedule_text.empty())
+    text += "schedule: " + wrap(n.schedule_text, 120, "          ") + "\n";
+  std::string flags;
+  for (const std::string& flag : found.what.build.flags)
+    flags += " " + flag;
+  return text + fmt::format("built by: {}{}\n", found.what.build.compiler, flags);
+}
+
+std::string sources_of(const candidate& what, const style& how) {
+  std::string text;
+  for (const source_file& source : what.sources)
+    text += "\n" + how.strong(source.path) + "\n" + source.content + (source.content.ends_with('\n') ? "" : "\n");
+  return text;
+}
+
+std::string explanation(const found_candidate& found, const style& how) {
+  const node_account& n = found.in.nodes[found.number];
+  std::string text = how.strong(fmt::format("{} {}", found.in.opening.subject.op.name, short_id(found.what.id))) + "\n" + where_it_stands(found);
+  if (!n.log.empty() && n.result && *n.result != outcome::passed)
+    text += "\n" + how.strong("What went wrong") + "\n" + n.log + "\n";
+  text += "\n" + how.strong("How it came about") + "\n" + lineage_report(found.in, found.number, how);
+  for (const node_account* step : lineage(found.in, found.number))
+    if (!step->prior.empty())
+      text += fmt::format("  step {} was shown {}\n", step->number, step->prior);
+  text += "\n" + how.strong("Why it is as fast as it is") + "\n" + diagnosis_report(n.diagnosed, how);
+  if (found.in.verified && found.in.verified->number == found.number)
+    text += "\n" + how.strong("Measured afresh") + "\n" +
+            timing_table(found.in.opening.subject, found.in.verified->what, found.in.nodes.front().candidate, how);
+  return text + sources_of(found.what, how);
+}
+
+} // namespace
+
+result<int> explain(context& in, const std::string& what) {
+  KEVOLVE_TRY(memory, open_for_reading(in));
+  KEVOLVE_TRY(found, find_candidate(*memory, what));
+  in.out.answer(explanation_answer(found.in, found.number, found.what));
+  in.out.say(explanation(found, in.look()));
+  return 0;
+}
+
+} // namespace kevolve::scheduler

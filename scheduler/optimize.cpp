@@ -1,0 +1,239 @@
+// kevolve optimize: SPEC -> problem -> session -> report. Reads as its steps: resolve, start what forks, open the store, search, report.
+#include "protocol/trace_format.hpp"
+#include "scheduler/answers.hpp"
+#include "scheduler/commands.hpp"
+#include "scheduler/leader_files.hpp"
+#include "scheduler/quantity.hpp"
+#include "scheduler/session_lookup.hpp"
+#include "scheduler/single_host.hpp"
+#include "scheduler/specification.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <random>
+#include <thread>
+
+namespace kevolve::scheduler {
+
+namespace {
+
+error was_interrupted() { return {errc::interrupted, "interrupted before the session began: nothing was started"}; }
+
+result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines) {
+  session_settings chosen;
+  auto policy = policy_from_string(from.policy);
+  if (!policy)
+    return policy.error().in("policy (from " + from.origin.find("policy")->second + ")");
+  chosen.policy = *policy;
+  chosen.synthesizers = from.synthesizers;
+  chosen.seed = from.seed ? *from.seed : std::random_device{}();
+  chosen.evaluations = from.evaluations;
+  // Whoever gives a number of evaluations and no time means that number.
+  chosen.time_s = from.evaluations && from.origin.find("time")->second == "default" ? 0 : from.time_s;
+  chosen.goal = from.goal;
+  chosen.in_flight = std::max<std::uint32_t>(1, from.in_flight);
+  chosen.plateau = from.plateau;
+  chosen.injection = from.injection;
+  chosen.baselines = std::move(baselines);
+  chosen.scale = from.scale;
+  return chosen;
+}
+
+result<void> check_choices(const settings& from, const optimize_options& options) {
+  for (const std::string& name : from.synthesizers)
+    if (name != "generator")
+      return error{errc::usage, fmt::format("synthesizer '{}': not in this version; expected generator", name)};
+  if (from.synthesizers.empty())
+    return error{errc::usage, "synthesizer: found none, expected generator"};
+  for (const std::string& name : from.baselines)
+    if (name != "eager" && name != "compile")
+      return error{errc::usage, fmt::format("baselines: found '{}', expected eager, compile or none", name)};
+  if (!from.scale.empty() && !is_python_specification(options.spec))
+    return error{errc::usage, "--scale: found with a SPEC that is no .py file; expected a KernelBench .py (a Definition states its own workloads)"};
+  return {};
+}
+
+class progress_view {
+public:
+  progress_view(console& out, std::string operator_name) : out_(out), operator_(std::move(operator_name)) {}
+
+  /// Runs on the runtime's thread. Without a terminal one line per 5 s, and one for each new phase.
+  void operator()(const session_progress& p) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool due = now - last_ >= std::chrono::seconds(5) || p.phase != phase_;
+    if (due) {
+      last_ = now;
+      phase_ = p.phase;
+    }
+    out_.progress(progress_line(operator_, p), due);
+  }
+
+private:
+  console& out_;
+  std::string operator_;
+  std::string phase_;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+struct ended_session {
+  session_account account;
+  session_outcome how;
+};
+
+/// Waits for the session with Ctrl-C wired to a clean pause.
+result<ended_session> follow(context& in, single_host& host, const session_id& session, const std::string& operator_name) {
+  progress_view view(in.out, operator_name);
+  in.signals.on_signal([&](int) {
+    in.out.note("stopping: what is being evaluated is given up; press Ctrl-C again to kill");
+    if (auto paused = host.actors().pause(session); !paused)
+      in.out.note(paused.error().message);
+  });
+  ended_session ended{{}, host.actors().wait(session, std::ref(view))};
+  in.signals.ignore_from_now();
+  KEVOLVE_TRY_VOID(host.memory().flush());
+  KEVOLVE_TRY(events, host.memory().events(session));
+  KEVOLVE_TRY(account, account_of(events));
+  ended.account = std::move(account);
+  return ended;
+}
+
+/// The leader's files under the data directory; a failure is told, not fatal: the store has the candidate.
+std::string write_leader(context& in, const kb::store& memory, const session_account& of) {
+  if (!of.best || of.nodes[*of.best].candidate.empty())
+    return "";
+  auto found = memory.find_candidate(of.nodes[*of.best].candidate);
+  if (!found || !*found)
+    return "";
+  auto written = write_candidate(leader_folder(in.configured.data, **found), **found, of.opening.hardware);
+  if (!written) {
+    in.out.note(written.error().message);
+    return "";
+  }
+  return written->string();
+}
+
+int status_of(const session_account& of, const session_outcome& how, int signalled) {
+  if (how.failure)
+    return exit_code(how.failure->code);
+  if (signalled || of.state == "paused" || !of.finished)
+    return signalled ? signalled : 130;
+  if (of.finished->stopped_by == "failed")
+    return 1;
+  const bool holds = of.verified && of.verified->holds;
+  if (!of.best)
+    return exit_code(errc::budget);
+  if (of.opening.settings.goal > 0 && !(holds && of.verified->speedup >= of.opening.settings.goal))
+    return 3;
+  return 0;
+}
+
+int report(context& in, const kb::store& memory, const ended_session& ended, report_facts facts, unsigned compile_slots) {
+  const session_account& of = ended.account;
+  facts.needed_s = needed_seconds(of.spent, compile_slots);
+  facts.command = in.command();
+  facts.source = write_leader(in, memory, of);
+  const int status = status_of(of, ended.how, in.signals.received() ? in.signals.exit_code() : 0);
+  in.out.answer(session_answer(of, facts));
+  in.out.say(session_report(of, facts, in.look()));
+  if (!of.finished)
+    in.out.note(fmt::format("paused; go on with: {} optimize --resume {}{}", in.command(), of.opening.session, in.data_option()));
+  if (ended.how.failure)
+    in.out.note(ended.how.failure->message);
+  return status;
+}
+
+result<int> optimize_new(context& in, const optimize_options& options) {
+  KEVOLVE_TRY_VOID(check_choices(in.configured, options));
+  KEVOLVE_TRY_VOID(session_settings_of(in.configured, {}));
+  std::optional<problem> subject;
+  if (!is_python_specification(options.spec)) {
+    std::string remark;
+    KEVOLVE_TRY(read, read_specification(options.spec, in.configured, &remark));
+    if (!remark.empty())
+      in.out.note(remark);
+    subject = std::move(read);
+    KEVOLVE_TRY_VOID(check_problem(*subject));
+    KEVOLVE_TRY_VOID(restrict_workloads(*subject, options.workloads));
+  }
+  if (auto asked = target_from_string(in.configured.target); !asked)
+    return error{errc::usage, "--target: " + asked.error().message};
+  else if (asked->platform != "cpu" || asked->language != "cpp")
+    return error{errc::no_agent, fmt::format("no agent serves the target {}; this version optimises for cpu/*/cpp", to_string(*asked))};
+  KEVOLVE_TRY_VOID(prepare_data(in));
+
+  KEVOLVE_TRY(host, single_host::start(in));
+  if (in.signals.received())
+    return was_interrupted();
+  KEVOLVE_TRY(on, choose_target(in.configured.target, host->evaluator().devices()));
+  if (!subject) {
+    if (host->python().interpreter.empty())
+      return error{errc::configuration, fmt::format("{}: a .py SPEC needs PyTorch: {}", options.spec, host->python().missing)};
+    const std::atomic<bool> never{false};
+    KEVOLVE_TRY(traced, trace_specification(options.spec, in.configured, host->evaluator(), never));
+    subject = std::move(traced);
+    KEVOLVE_TRY_VOID(check_problem(*subject));
+    KEVOLVE_TRY_VOID(restrict_workloads(*subject, options.workloads));
+  }
+  report_facts facts;
+  auto baselines = host->baselines(in.configured, facts.missing);
+  KEVOLVE_TRY(chosen, session_settings_of(in.configured, baselines));
+  if (!baselines.empty())
+    host->evaluator().prepare_baselines(*subject, baselines);
+  if (in.signals.received())
+    return was_interrupted();
+
+  KEVOLVE_TRY_VOID(host->open(in));
+  const std::string name = subject->op.name;
+  KEVOLVE_TRY(session, host->actors().submit(std::move(*subject), on, chosen));
+  in.out.note(fmt::format("session {}: {} on {}, seed {}", session, name, to_string(on), chosen.seed));
+  KEVOLVE_TRY(ended, follow(in, *host, session, name));
+  return report(in, host->memory(), ended, std::move(facts), host->compile_slots());
+}
+
+/// What a finished session came to, again: resuming it twice is no error.
+result<int> report_finished(context& in, const kb::store& memory, session_account account) {
+  in.out.note(fmt::format("session {} is {}: there is nothing to resume", account.opening.session, account.state));
+  ended_session ended;
+  ended.how.finished = *account.finished;
+  ended.account = std::move(account);
+  return report(in, memory, ended, {}, std::max(1u, std::thread::hardware_concurrency()));
+}
+
+result<int> optimize_resumed(context& in, const optimize_options& options) {
+  std::optional<session_account> before;
+  {
+    KEVOLVE_TRY(memory, open_for_reading(in)); // closed again before anything forks
+    KEVOLVE_TRY(found, find_session(*memory, options.resume));
+    KEVOLVE_TRY(events, memory->events(found.session));
+    KEVOLVE_TRY(account, account_of(events));
+    if (account.finished)
+      return report_finished(in, *memory, std::move(account));
+    before = std::move(account);
+  }
+  const session_opened& opening = before->opening;
+  KEVOLVE_TRY(host, single_host::start(in));
+  report_facts facts;
+  if (!opening.settings.baselines.empty()) {
+    const auto here = host->baselines(in.configured, facts.missing);
+    if (!here.empty())
+      host->evaluator().prepare_baselines(opening.subject, opening.settings.baselines);
+  }
+  if (in.signals.received())
+    return error{errc::interrupted, fmt::format("interrupted; session {} is as it was", opening.session)};
+  KEVOLVE_TRY_VOID(host->open(in));
+  KEVOLVE_TRY(session, host->actors().resume(opening.session));
+  in.out.note(fmt::format("session {}: going on after {} evaluations", session, before->evaluations));
+  KEVOLVE_TRY(ended, follow(in, *host, session, opening.subject.op.name));
+  return report(in, host->memory(), ended, std::move(facts), host->compile_slots());
+}
+
+} // namespace
+
+result<int> optimize(context& in, const optimize_options& options) {
+  if (options.spec.empty() == options.resume.empty())
+    return error{errc::usage, options.spec.empty() ? "optimize: found no SPEC, expected an operator's name, a Definition .json, a KernelBench .py, or --resume SESSION"
+                                                   : "optimize: found both a SPEC and --resume, expected one of them"};
+  return options.resume.empty() ? optimize_new(in, options) : optimize_resumed(in, options);
+}
+
+} // namespace kevolve::scheduler
