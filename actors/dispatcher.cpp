@@ -1,0 +1,248 @@
+#include "actors/dispatcher.hpp"
+
+#include "actors/failure.hpp"
+#include "protocol/codec.hpp"
+
+#include <algorithm>
+
+namespace kevolve::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t settled_bound = 4096; // tasks whose late results are still told to their session; far above what is in flight
+constexpr auto tick_period = 200ms; // finer than any deadline that the logic keeps
+
+bool fits(const device_description& device, const target& on, const std::string& hardware) {
+  return device.on.platform == on.platform && device.on.language == on.language &&
+         (on.architecture.empty() || device.on.architecture == on.architecture) && (hardware.empty() || device.hardware == hardware);
+}
+
+/// What the agent answered, as the session sees it: another kind of answer than an evaluation is the agent's fault.
+result<evaluation> evaluation_in(decltype(lease_finished::answer)& answer) {
+  if (auto* got = std::get_if<evaluation>(&answer))
+    return std::move(*got);
+  if (auto* why = std::get_if<std::string>(&answer))
+    return error{errc::infrastructure, *why};
+  return error{errc::infrastructure, "the agent answered an evaluation with something else"};
+}
+
+} // namespace
+
+dispatch_shell::dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts)
+    : self_(self), parts_(std::move(parts)), logic_(parts_.limits) {}
+
+double dispatch_shell::now_s() const {
+  return std::chrono::duration<double>(self_->clock().now().time_since_epoch()).count();
+}
+
+void dispatch_shell::submit(submit_task& what) {
+  dispatch::submit asked = what.what;
+  tasks_[asked.task] = kept{std::move(what), -1};
+  step(std::move(asked));
+}
+
+void dispatch_shell::withdraw(const std::string& task) {
+  auto found = tasks_.find(task);
+  if (found == tasks_.end())
+    return;
+  settle(task, {"", 0, found->second.what.owner, found->second.what.number, found->second.what.attempt});
+  tasks_.erase(found);
+  step(dispatch::withdraw{task});
+}
+
+void dispatch_shell::withdraw_all(const std::string& owner) {
+  std::vector<std::string> theirs;
+  for (const auto& [task, k] : tasks_)
+    if (k.what.what.owner == owner)
+      theirs.push_back(task);
+  for (const auto& task : theirs)
+    withdraw(task);
+  std::erase_if(settled_, [&](const auto& each) { return each.first.starts_with(owner + "/"); });
+}
+
+void dispatch_shell::settle(const std::string& task, settled how) {
+  if (settled_.insert_or_assign(task, std::move(how)).second)
+    settled_order_.push_back(task);
+  while (settled_order_.size() > settled_bound) {
+    settled_.erase(settled_order_.front());
+    settled_order_.pop_front();
+  }
+}
+
+void dispatch_shell::durable(const std::string& task) {
+  auto found = settled_.find(task);
+  if (found == settled_.end() || found->second.agent.empty())
+    return;
+  say(found->second.agent, result_acknowledged{task, found->second.epoch});
+  found->second.agent.clear();
+}
+
+void dispatch_shell::heard(const std::string& agent, message& what) {
+  std::visit([&](auto& body) { heard_from(agent, body); }, what);
+}
+
+void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
+  devices_[agent] = what.devices;
+  step(dispatch::hello{agent, std::move(what)});
+  answer_seekers();
+}
+
+void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) { step(dispatch::heartbeat{agent}); }
+
+void dispatch_shell::heard_from(const std::string& agent, lease_accepted& what) {
+  step(dispatch::accepted{agent, what.lease, what.epoch});
+}
+
+void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) {
+  auto waiting = settled_.find(what.lease);
+  if (waiting != settled_.end() && waiting->second.epoch == what.epoch && waiting->second.agent == agent)
+    return; // repeated: it is on its way to the disk and will be acknowledged then
+  auto* why = std::get_if<std::string>(&what.answer);
+  auto* got = std::get_if<evaluation>(&what.answer);
+  bool infrastructure = why || (got && got->result == outcome::infrastructure);
+  std::string reason = why ? *why : infrastructure ? got->log : std::string();
+  answer_ = &what;
+  step(dispatch::finished{agent, what.lease, what.epoch, infrastructure, std::move(reason)});
+  answer_ = nullptr;
+}
+
+void dispatch_shell::heard_from(const std::string& agent, agent_goodbye& what) { step(dispatch::goodbye{agent, std::move(what.reason)}); }
+
+void dispatch_shell::unreachable(const std::string& agent, const std::string& reason) {
+  if (devices_.contains(agent))
+    step(dispatch::lost{agent, reason});
+}
+
+void dispatch_shell::find(find_device& what) {
+  double until = now_s() + what.within_s;
+  seekers_.push_back({std::move(what), until});
+  answer_seekers();
+}
+
+void dispatch_shell::answer_seekers() {
+  std::erase_if(seekers_, [&](looking& each) {
+    for (const auto& [agent, devices] : devices_)
+      for (const auto& device : devices)
+        if (fits(device, each.what.on, each.what.hardware)) {
+          each.what.answer->set_value(device);
+          return true;
+        }
+    if (now_s() < each.until_s)
+      return false;
+    std::string served;
+    for (const auto& [agent, devices] : devices_)
+      for (const auto& device : devices)
+        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + ")";
+    each.what.answer->set_value(error{errc::no_agent, "no agent serves " + to_string(each.what.on) +
+                                                        (each.what.hardware.empty() ? "" : " on " + each.what.hardware) +
+                                                        "; served: " + (served.empty() ? "nothing" : served)});
+    return true;
+  });
+}
+
+void dispatch_shell::tick() {
+  step(dispatch::tick{});
+  answer_seekers();
+  std::vector<std::string> hopeless;
+  for (auto& [task, k] : tasks_) {
+    if (logic_.serves(k.what.what.on, k.what.what.hardware)) {
+      k.unserved_since_s = -1;
+    } else if (k.unserved_since_s < 0) {
+      k.unserved_since_s = now_s();
+    } else if (now_s() - k.unserved_since_s > parts_.agent_wait_s) {
+      hopeless.push_back(task);
+    }
+  }
+  for (const auto& task : hopeless) {
+    kept& k = tasks_.at(task);
+    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more"};
+    self_->send(k.what.origin, task_given_up{std::move(why)});
+    withdraw(task);
+  }
+}
+
+void dispatch_shell::step(dispatch::input in) {
+  for (auto& effect : logic_.step(std::move(in), now_s()))
+    std::visit([this](auto& what) { on(what); }, effect);
+}
+
+void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{"kevolve", protocol_version}); }
+
+void dispatch_shell::on(dispatch::grant& what) {
+  auto found = tasks_.find(what.lease);
+  KEVOLVE_CHECK(found != tasks_.end());
+  auto thawed = decode<work>(*found->second.what.state);
+  KEVOLVE_CHECK(thawed.has_value()); // we froze it ourselves
+  say(what.agent, lease_granted{what.lease, what.epoch, what.deadline_s, std::move(*thawed)});
+}
+
+void dispatch_shell::on(dispatch::revoke& what) { say(what.agent, lease_cancelled{what.lease, what.epoch}); }
+
+void dispatch_shell::on(dispatch::deliver& what) {
+  KEVOLVE_CHECK(answer_);
+  auto found = tasks_.find(what.task);
+  KEVOLVE_CHECK(found != tasks_.end());
+  const submit_task& task = found->second.what;
+  settle(what.task, {what.agent, what.epoch, task.owner, task.number, task.attempt});
+  self_->send(task.origin, task_delivered{std::make_shared<const result<evaluation>>(evaluation_in(answer_->answer))});
+  tasks_.erase(found);
+}
+
+void dispatch_shell::on(dispatch::give_up& what) {
+  auto found = tasks_.find(what.task);
+  if (found == tasks_.end())
+    return;
+  self_->send(found->second.what.origin, task_given_up{{errc::infrastructure, std::move(what.reason)}});
+  tasks_.erase(found);
+}
+
+void dispatch_shell::on(dispatch::discarded& what) {
+  auto tell = [&](const session_actor& owner, node_number number, std::uint32_t attempt) {
+    self_->send(owner, evaluation_late{number, attempt, what.reason + " (from " + what.agent + ")"});
+  };
+  if (auto found = tasks_.find(what.task); found != tasks_.end())
+    tell(found->second.what.owner, found->second.what.number, found->second.what.attempt);
+  else if (auto over = settled_.find(what.task); over != settled_.end())
+    tell(over->second.owner, over->second.number, over->second.attempt);
+}
+
+void dispatch_shell::on(dispatch::acknowledge& what) {
+  auto waiting = settled_.find(what.lease);
+  if (waiting != settled_.end() && waiting->second.epoch == what.epoch && waiting->second.agent == what.agent)
+    return; // `durable` does it
+  say(what.agent, result_acknowledged{what.lease, what.epoch});
+}
+
+void dispatch_shell::on(dispatch::requeued&) {}
+
+void dispatch_shell::on(dispatch::agent_gone& what) { devices_.erase(what.agent); }
+
+void dispatch_shell::on(dispatch::ask_drain& what) { say(what.agent, agent_drain{what.deadline_s}); }
+
+void dispatch_shell::say(const std::string& agent, message what) {
+  if (auto sent = parts_.wire->send(agent, std::move(what)); !sent)
+    self_->send(dispatcher_actor(self_), agent_unreachable{agent, sent.error().message});
+}
+
+dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<dispatcher_state> self, dispatcher_parts parts) {
+  name_failures(self);
+  self->state.shell.emplace(self, std::move(parts));
+  self->delayed_send(self, tick_period, dispatch_tick{});
+  auto& shell = *self->state.shell;
+  return {
+    [&shell](submit_task& what) { shell.submit(what); },
+    [&shell](const withdraw_task& what) { shell.withdraw(what.task); },
+    [&shell](const withdraw_owner& what) { shell.withdraw_all(what.owner); },
+    [&shell](const task_durable& what) { shell.durable(what.task); },
+    [&shell](from_agent& what) { shell.heard(what.agent, *what.what); },
+    [&shell](const agent_unreachable& what) { shell.unreachable(what.agent, what.reason); },
+    [&shell](find_device& what) { shell.find(what); },
+    [self, &shell](dispatch_tick) {
+      self->delayed_send(self, tick_period, dispatch_tick{});
+      shell.tick();
+    },
+  };
+}
+
+} // namespace kevolve::actors

@@ -1,0 +1,94 @@
+// The dispatcher actor: a shell around dispatch::dispatcher that keeps each task's checkpoint and origin by the task's name, and speaks to the
+// agents through the link. Scheduled; sends on the link never block.
+#pragma once
+
+#include "actors/link.hpp"
+#include "actors/messages.hpp"
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+namespace kevolve::actors {
+
+struct dispatcher_parts {
+  std::shared_ptr<link> wire;
+  dispatch::options limits;
+  double agent_wait_s = 10; // tasks that nobody serves for longer are given up as no_agent
+};
+
+/// Names no actor of its own: everything the handlers share.
+class dispatch_shell {
+public:
+  dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts);
+
+  void submit(submit_task& what);
+  void withdraw(const std::string& task);
+  void withdraw_all(const std::string& owner);
+  void durable(const std::string& task);
+  void heard(const std::string& agent, message& what);
+  void unreachable(const std::string& agent, const std::string& reason);
+  void find(find_device& what);
+  void tick();
+
+private:
+  struct kept {
+    submit_task what;
+    double unserved_since_s = -1;
+  };
+  /// A task that is over, remembered for results that come late: until durable also for the acknowledgement.
+  struct settled {
+    std::string agent; // "": acknowledged, or withdrawn
+    std::uint64_t epoch = 0;
+    session_actor owner;
+    node_number number = 0;
+    std::uint32_t attempt = 0;
+  };
+  void settle(const std::string& task, settled how);
+  struct looking { find_device what; double until_s; };
+
+  void step(dispatch::input in);
+  void on(dispatch::welcome& what);
+  void on(dispatch::grant& what);
+  void on(dispatch::revoke& what);
+  void on(dispatch::deliver& what);
+  void on(dispatch::give_up& what);
+  void on(dispatch::discarded& what);
+  void on(dispatch::acknowledge& what);
+  void on(dispatch::requeued& what);
+  void on(dispatch::agent_gone& what);
+  void on(dispatch::ask_drain& what);
+  void heard_from(const std::string& agent, agent_hello& what);
+  void heard_from(const std::string& agent, agent_heartbeat& what);
+  void heard_from(const std::string& agent, lease_accepted& what);
+  void heard_from(const std::string& agent, lease_finished& what);
+  void heard_from(const std::string& agent, agent_goodbye& what);
+  template <class Other>
+  void heard_from(const std::string&, Other&) {} // a scheduler's message: an agent has no business sending it
+  void say(const std::string& agent, message what);
+  void answer_seekers();
+  double now_s() const;
+
+  dispatcher_actor::pointer self_;
+  dispatcher_parts parts_;
+  dispatch::dispatcher logic_;
+  std::unordered_map<std::string, kept> tasks_;
+  std::unordered_map<std::string, settled> settled_;
+  std::deque<std::string> settled_order_; // the oldest are forgotten beyond a bound
+  std::map<std::string, std::vector<device_description>> devices_; // by agent
+  std::vector<looking> seekers_;
+  lease_finished* answer_ = nullptr; // while `finished` is stepped
+};
+
+struct dispatcher_state {
+  dispatcher_state() = default;
+  static constexpr const char* name = "dispatcher";
+  std::optional<dispatch_shell> shell;
+};
+
+dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<dispatcher_state> self, dispatcher_parts parts);
+
+} // namespace kevolve::actors

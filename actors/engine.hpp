@@ -1,0 +1,30 @@
+// The runtime with its replaceable parts named: who writes candidates and how agents are reached. The executables use `runtime::start`, which
+// is this with the real parts; tests and `bench engine` put in their own. Names no CAF type.
+#pragma once
+
+#include "actors/link.hpp"
+#include "actors/runtime.hpp"
+#include "actors/synthesis/generator.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace kevolve {
+
+using generator_factory =
+  std::function<result<std::unique_ptr<synthesis::generator>>(const problem& subject, const target& on, const std::string& compiler)>;
+
+struct engine_parts {
+  generator_factory make_generator;
+  std::function<result<std::unique_ptr<link>>(link_callbacks)> open_link;
+  std::string compiler = "g++";      // that candidates are written for
+  unsigned synthesizers = 2;         // per session
+  bool detach_synthesizers = true;   // threads of their own; false: an instant one may run on the scheduler's
+  bool verify = true;                // measure the leader afresh at the end
+  double agent_wait_s = 10;          // how long a session waits for somebody who serves its target
+};
+
+result<std::unique_ptr<runtime>> start_engine(kb::store& memory, unsigned threads, engine_parts parts);
+
+} // namespace kevolve

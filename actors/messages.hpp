@@ -1,0 +1,268 @@
+// Every message that actors exchange and every actor's typed interface: the one place to read who says what to whom. Messages stay inside the
+// process, so they carry shared immutable payloads instead of being serialised; what crosses processes is protocol/message.hpp. Narrow CAF
+// headers only: include this from actors' .cpp files, never from a header that others see.
+#pragma once
+
+#include "actors/dispatch_logic.hpp"
+#include "actors/memory.hpp"
+#include "actors/session_logic.hpp"
+#include "actors/session_record.hpp"
+#include "kb/store.hpp"
+#include "protocol/event.hpp"
+#include "protocol/message.hpp"
+
+#include <atomic>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/replies_to.hpp>
+#include <caf/type_id.hpp>
+#include <caf/typed_actor.hpp>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kevolve::actors {
+
+// ---- to a session
+
+/// What a synthesizer made of proposal `number`.
+struct synthesis_answer {
+  node_number number = 0;
+  std::uint32_t asked = 0; // which asking it answers; an older one is late
+  std::shared_ptr<const result<synthesis::proposal>> what;
+};
+enum class evaluation_purpose : std::uint8_t { search, verification };
+/// An evaluation, or why there is none (infrastructure).
+struct evaluation_answer {
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+  evaluation_purpose purpose = evaluation_purpose::search;
+  std::shared_ptr<const result<evaluation>> what;
+};
+/// A result that the dispatcher did not accept; the session logs it.
+struct evaluation_late {
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+  std::string reason;
+};
+/// How far a session's log is durable; written by the store's thread. One notice is under way at most.
+struct durable_mark {
+  std::atomic<std::uint64_t> events = 0;
+  std::atomic<bool> noticed = false;
+};
+struct log_durable {};
+struct log_failed { error why; };
+struct log_read { std::shared_ptr<const result<std::vector<event>>> events; };
+struct session_tick {};
+struct pause_session { std::string reason; };
+struct cancel_session {};
+
+using session_actor =
+  caf::typed_actor<caf::reacts_to<synthesis_answer>, caf::reacts_to<evaluation_answer>, caf::reacts_to<evaluation_late>,
+                   caf::reacts_to<log_durable>, caf::reacts_to<log_failed>, caf::reacts_to<log_read>, caf::reacts_to<session_tick>,
+                   caf::reacts_to<pause_session>, caf::reacts_to<cancel_session>>;
+
+// ---- to a synthesizer
+
+/// Draws from rng(seed, number, "synthesis"). `known` are the session's candidates before this proposal.
+struct synthesize {
+  node_number number = 0;
+  std::uint32_t asked = 0;
+  std::uint64_t seed = 0;
+  std::shared_ptr<const synthesis::context> given; // null: the root
+  std::uint32_t known = 0;
+  session_actor answer_to;
+};
+using synthesizer_actor = caf::typed_actor<caf::reacts_to<synthesize>>;
+
+// ---- to a tree node
+
+using remembered_ptr = std::shared_ptr<const search::remembered>;
+
+/// A tree node's own result and, through it, its ancestors': an immutable chain that siblings share.
+struct history_link {
+  remembered_ptr self; // null while it has no result
+  std::shared_ptr<const history_link> parent;
+};
+using history_ptr = std::shared_ptr<const history_link>;
+
+/// The parent's history, for a new child.
+struct adopt { history_ptr parent; };
+using child_port = caf::typed_actor<caf::reacts_to<adopt>>;
+
+/// Draw the context of a proposal under this node, tell the child its ancestors, and ask the synthesizer.
+struct draw_context {
+  memory_operator memory = memory_operator::inherit;
+  std::uint32_t results_seen = 0;
+  std::vector<schedule> priors;
+  history_ptr second; // crossover: the second parent's
+  child_port child;
+  synthesize request;
+  synthesizer_actor then_ask;
+};
+using context_port = caf::typed_actor<caf::reacts_to<draw_context>>;
+/// Crossover: add this node's history as the second parent's and pass the request on.
+struct lend_history {
+  draw_context request;
+  context_port first;
+};
+/// The node's own evaluation was counted.
+struct remember_self { remembered_ptr what; };
+/// A child's evaluation was counted.
+struct remember_child { remembered_ptr what; };
+
+using tree_node_actor = caf::typed_actor<caf::reacts_to<adopt>, caf::reacts_to<draw_context>, caf::reacts_to<lend_history>,
+                                         caf::reacts_to<remember_self>, caf::reacts_to<remember_child>>;
+
+// ---- to an evaluator
+
+/// `what`: the evaluation or the infrastructure's error, as the agent answered.
+struct task_delivered { std::shared_ptr<const result<evaluation>> what; };
+/// No result will come; errc::no_agent when nobody serves its target.
+struct task_given_up { error why; };
+struct withdraw_work {};
+/// The evaluation is durable: the checkpoint may go, the agent may forget.
+struct evaluation_durable {};
+
+using evaluator_actor = caf::typed_actor<caf::reacts_to<task_delivered>, caf::reacts_to<task_given_up>,
+                                         caf::reacts_to<withdraw_work>, caf::reacts_to<evaluation_durable>>;
+
+// ---- to the dispatcher
+
+/// A frozen evaluator: its whole state as MessagePack (protocol/message.hpp's `work`).
+using checkpoint = std::shared_ptr<const std::string>;
+
+struct submit_task {
+  dispatch::submit what;
+  checkpoint state;
+  evaluator_actor origin;
+  session_actor owner;  // hears of results that came too late
+  node_number number = 0;
+  std::uint32_t attempt = 0;
+};
+struct withdraw_task { std::string task; };
+struct withdraw_owner { std::string owner; };
+/// The result of `task` is durable.
+struct task_durable { std::string task; };
+struct from_agent {
+  std::string agent;
+  std::shared_ptr<message> what;
+};
+struct agent_unreachable {
+  std::string agent;
+  std::string reason;
+};
+/// Who serves this target: answered as soon as somebody does, or errc::no_agent at the deadline.
+struct find_device {
+  target on;
+  std::string hardware; // "": any
+  double within_s = 10;
+  std::shared_ptr<std::promise<result<device_description>>> answer;
+};
+struct dispatch_tick {};
+
+using dispatcher_actor =
+  caf::typed_actor<caf::reacts_to<submit_task>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
+                   caf::reacts_to<from_agent>, caf::reacts_to<agent_unreachable>, caf::reacts_to<find_device>, caf::reacts_to<dispatch_tick>>;
+
+// ---- to the store's bridge
+
+/// Appends in order; the mark moves and `notice` is told once they are durable.
+struct append_events {
+  session_id session;
+  std::uint64_t first = 0; // position of the first one
+  std::shared_ptr<std::vector<event>> events;
+  std::shared_ptr<durable_mark> mark;
+  session_actor notice;
+};
+/// Everything queued before is made durable, then the log is read and sent to `to`.
+struct read_log {
+  session_id session;
+  session_actor to;
+};
+
+using store_actor = caf::typed_actor<caf::reacts_to<append_events>, caf::reacts_to<read_log>>;
+
+// ---- to the supervisor
+
+struct open_session { std::shared_ptr<session_record> record; };
+struct pause_by_id { session_id session; std::string reason; };
+struct cancel_by_id { session_id session; };
+/// Ends the actors that it keeps; sessions have been paused before.
+struct shut_down {};
+
+using supervisor_actor =
+  caf::typed_actor<caf::reacts_to<open_session>, caf::reacts_to<pause_by_id>, caf::reacts_to<cancel_by_id>, caf::reacts_to<shut_down>>;
+
+} // namespace kevolve::actors
+
+CAF_BEGIN_TYPE_ID_BLOCK(kevolve_actors, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::synthesis_answer))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::evaluation_answer))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::evaluation_late))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::log_durable))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::log_failed))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::log_read))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::session_tick))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::pause_session))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::cancel_session))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::synthesize))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::adopt))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::draw_context))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::lend_history))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::remember_self))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::remember_child))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_delivered))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_given_up))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::withdraw_work))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::evaluation_durable))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::submit_task))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::withdraw_task))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::withdraw_owner))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_durable))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::from_agent))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::agent_unreachable))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_device))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::dispatch_tick))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::append_events))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::read_log))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::open_session))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::pause_by_id))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::cancel_by_id))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::shut_down))
+CAF_END_TYPE_ID_BLOCK(kevolve_actors)
+
+// Never serialised: they stay inside the process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::synthesis_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::evaluation_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::evaluation_late)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::log_durable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::log_failed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::log_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::session_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::pause_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::cancel_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::synthesize)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::adopt)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::draw_context)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::lend_history)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::remember_self)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::remember_child)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::task_delivered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::task_given_up)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::withdraw_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::evaluation_durable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::submit_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::withdraw_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::withdraw_owner)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::task_durable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::from_agent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::agent_unreachable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::find_device)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::dispatch_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::append_events)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::read_log)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::open_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::pause_by_id)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::cancel_by_id)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::shut_down)

@@ -1,0 +1,262 @@
+// The runtime: the actor system, its supervisor and the link, behind calls that block. Shutdown: drain (sessions are paused, their logs
+// durable), then kill what did not end in time, then close the link and let the system end.
+#include "actors/runtime.hpp"
+
+#include "actors/engine.hpp"
+#include "actors/supervisor.hpp"
+
+#include <algorithm>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+#include <chrono>
+#include <ctime>
+#include <map>
+#include <random>
+#include <set>
+
+namespace kevolve {
+namespace actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto drain_time = 10s; // a pause needs one durable commit; a slow disk gets ten seconds for it
+constexpr std::size_t priors_kept = 8;
+
+std::int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+session_id new_session_id(const std::string& definition) {
+  std::time_t t = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&t, &utc);
+  char stamp[32], unique[8];
+  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &utc);
+  std::snprintf(unique, sizeof unique, "%04x", std::random_device{}() & 0xffffu);
+  return definition + "-" + stamp + "-" + unique;
+}
+
+/// "rms_norm_h4096" and "rms_norm_h8192" are alike: their leaders may inspire each other.
+std::string family_of(const std::string& definition) { return definition.substr(0, definition.rfind('_')); }
+
+class engine_config : public caf::actor_system_config {
+public:
+  explicit engine_config(unsigned threads) {
+    add_message_types<caf::id_block::kevolve_actors>();
+    // Sharing waits on a condition variable. Stealing polls, and an idle scheduler must not disturb what is being measured beside it.
+    set("scheduler.policy", caf::atom("sharing"));
+    if (threads > 0)
+      set("scheduler.max-threads", threads);
+    set("logger.file-verbosity", caf::atom("quiet"));
+    set("logger.console-verbosity", caf::atom("quiet"));
+  }
+};
+
+class engine_runtime final : public runtime {
+public:
+  engine_runtime(kb::store& memory, unsigned threads, engine_parts parts)
+      : memory_(memory), parts_(std::move(parts)), config_(threads), address_(std::make_shared<dispatcher_address>()), system_(config_) {}
+
+  result<void> begin() {
+    link_callbacks callbacks;
+    callbacks.received = [to = address_](std::string agent, message what) {
+      if (auto dispatcher = to->get())
+        caf::anon_send(dispatcher, from_agent{std::move(agent), std::make_shared<message>(std::move(what))});
+    };
+    callbacks.undeliverable = [to = address_](std::string agent, message, std::string reason) {
+      if (auto dispatcher = to->get())
+        caf::anon_send(dispatcher, agent_unreachable{std::move(agent), std::move(reason)});
+    };
+    KEVOLVE_TRY(opened, parts_.open_link(std::move(callbacks)));
+    link_ = std::move(opened);
+    supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.agent_wait_s}, address_};
+    supervisor_ = system_.spawn(supervisor, std::move(parts));
+    return {};
+  }
+
+  ~engine_runtime() override {
+    if (supervisor_) {
+      drain();
+      caf::anon_send(supervisor_, shut_down{});
+      supervisor_ = nullptr;
+    }
+    link_.reset();
+  }
+
+  result<session_id> submit(problem subject, target on, session_settings settings) override {
+    KEVOLVE_TRY(device, find(on, ""));
+    auto record = std::make_shared<session_record>();
+    auto& opening = record->opening;
+    opening.session = new_session_id(subject.op.name);
+    opening.subject = std::move(subject);
+    opening.on = device.on;
+    opening.settings = std::move(settings);
+    opening.hardware = device.hardware;
+    opening.at_ms = unix_ms();
+    record->session = opening.session;
+    KEVOLVE_TRY_VOID(add_leaders(*record));
+    return open(std::move(record));
+  }
+
+  result<session_id> resume(const session_id& session) override {
+    if (auto running = record_of(session); running && !running->ended())
+      return error{errc::refused, "session " + session + " is running here"};
+    KEVOLVE_TRY(events, memory_.events(session));
+    if (events.empty())
+      return error{errc::not_found, "no session " + session};
+    auto* opening = std::get_if<session_opened>(&events.front());
+    if (!opening)
+      return error{errc::damaged, "the log of " + session + " does not begin with its opening"};
+    if (auto* finished = std::get_if<session_finished>(&events.back()))
+      return error{errc::refused, "session " + session + " has ended: " + finished->stopped_by};
+    auto record = std::make_shared<session_record>();
+    record->session = session;
+    record->opening = *opening;
+    KEVOLVE_TRY(device, find(opening->on, opening->hardware));
+    KEVOLVE_TRY_VOID(add_leaders(*record));
+    KEVOLVE_TRY_VOID(add_priors_of(events, *record));
+    record->log = std::move(events);
+    return open(std::move(record));
+  }
+
+  session_outcome wait(const session_id& session, std::function<void(const session_progress&)> progress) override {
+    auto record = record_of(session);
+    if (record)
+      return record->await_end(progress);
+    session_outcome unknown;
+    unknown.failure = error{errc::not_found, "no session " + session + " runs here"};
+    return unknown;
+  }
+
+  result<void> pause(const session_id& session) override {
+    KEVOLVE_TRY_VOID(running(session));
+    caf::anon_send(supervisor_, pause_by_id{session, "asked to"});
+    return {};
+  }
+
+  result<void> cancel(const session_id& session) override {
+    KEVOLVE_TRY_VOID(running(session));
+    caf::anon_send(supervisor_, cancel_by_id{session});
+    return {};
+  }
+
+private:
+  std::shared_ptr<session_record> record_of(const session_id& session) const {
+    std::lock_guard lock(mutex_);
+    auto found = records_.find(session);
+    return found == records_.end() ? nullptr : found->second;
+  }
+
+  result<void> running(const session_id& session) const {
+    auto record = record_of(session);
+    if (!record)
+      return error{errc::not_found, "no session " + session + " runs here"};
+    return {};
+  }
+
+  result<device_description> find(const target& on, const std::string& hardware) {
+    auto promise = std::make_shared<std::promise<result<device_description>>>();
+    auto answer = promise->get_future();
+    // The dispatcher's address is set by the supervisor's first steps; until then there is nobody to ask.
+    auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(parts_.agent_wait_s);
+    auto dispatcher = address_->get();
+    while (!dispatcher && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(1ms);
+      dispatcher = address_->get();
+    }
+    if (!dispatcher)
+      return error{errc::infrastructure, "the dispatcher does not run"};
+    caf::anon_send(dispatcher, find_device{on, hardware, parts_.agent_wait_s, std::move(promise)});
+    if (answer.wait_for(std::chrono::duration<double>(parts_.agent_wait_s + 5)) != std::future_status::ready)
+      return error{errc::infrastructure, "the dispatcher did not answer"};
+    return answer.get();
+  }
+
+  result<session_id> open(std::shared_ptr<session_record> record) {
+    {
+      std::lock_guard lock(mutex_);
+      records_[record->session] = record;
+    }
+    caf::anon_send(supervisor_, open_session{record});
+    KEVOLVE_TRY_VOID(record->await_durable());
+    return record->session;
+  }
+
+  /// What may be injected: leaders of this operator, then of its family, the fastest first.
+  result<void> add_leaders(session_record& record) const {
+    const auto& definition = record.opening.subject.op.name;
+    KEVOLVE_TRY(leaders, memory_.leaders(""));
+    std::erase_if(leaders, [&](const kb::leader& each) { return family_of(each.definition) != family_of(definition); });
+    std::stable_sort(leaders.begin(), leaders.end(), [&](const kb::leader& a, const kb::leader& b) {
+      return std::pair(a.definition != definition, -a.speedup) < std::pair(b.definition != definition, -b.speedup);
+    });
+    for (const auto& each : leaders)
+      if (record.priors.size() < priors_kept)
+        KEVOLVE_TRY_VOID(add_prior(each.candidate, record));
+    return {};
+  }
+
+  result<void> add_priors_of(const std::vector<event>& events, session_record& record) const {
+    for (const auto& each : events)
+      if (auto* made = std::get_if<proposal_made>(&each); made && made->prior.starts_with("leader:"))
+        KEVOLVE_TRY_VOID(add_prior(made->prior.substr(7), record));
+    return {};
+  }
+
+  result<void> add_prior(const candidate_id& id, session_record& record) const {
+    std::string name = "leader:" + id;
+    for (const auto& known : record.priors)
+      if (known.first == name)
+        return {};
+    if (id.size() != 64)
+      return {}; // a baseline leads
+    KEVOLVE_TRY(found, memory_.find_candidate(id));
+    if (found && found->printed_from)
+      record.priors.emplace_back(std::move(name), *found->printed_from);
+    return {};
+  }
+
+  void drain() {
+    std::vector<std::shared_ptr<session_record>> open;
+    {
+      std::lock_guard lock(mutex_);
+      for (auto& [id, record] : records_)
+        if (!record->ended())
+          open.push_back(record);
+    }
+    for (auto& record : open)
+      caf::anon_send(supervisor_, pause_by_id{record->session, "the scheduler stops"});
+    auto until = std::chrono::steady_clock::now() + drain_time;
+    for (auto& record : open)
+      while (!record->ended() && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(2ms);
+    session_outcome killed;
+    killed.finished.stopped_by = "paused";
+    killed.failure = error{errc::interrupted, "the scheduler stopped before the session could be paused"};
+    for (auto& record : open)
+      record->end(killed); // stays with its own end where it has one
+  }
+
+  kb::store& memory_;
+  engine_parts parts_;
+  engine_config config_;
+  std::shared_ptr<dispatcher_address> address_;
+  std::shared_ptr<link> link_;
+  mutable std::mutex mutex_; // guards records_
+  std::map<session_id, std::shared_ptr<session_record>> records_;
+  caf::actor_system system_; // after everything that its actors refer to
+  supervisor_actor supervisor_;
+};
+
+} // namespace
+} // namespace actors
+
+result<std::unique_ptr<runtime>> start_engine(kb::store& memory, unsigned threads, engine_parts parts) {
+  auto made = std::make_unique<actors::engine_runtime>(memory, threads, std::move(parts));
+  KEVOLVE_TRY_VOID(made->begin());
+  return std::unique_ptr<runtime>(std::move(made));
+}
+
+} // namespace kevolve
