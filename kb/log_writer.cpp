@@ -337,7 +337,7 @@ int log_writer::grow_map(std::size_t at_least_free) {
 
 bool log_writer::disk_is_full() const {
   struct statvfs disk {};
-  return ::statvfs(into_.directory.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < group_bytes_max;
+  return ::statvfs(into_.directory.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < (1u << 20);
 }
 
 bool log_writer::wait_for_space(const error& why, std::chrono::steady_clock::time_point since) {

@@ -1,65 +1,236 @@
 #include "kb/store.hpp"
-#include "protocol/codec.hpp"
-#include "tests/kb/sample_events.hpp"
-#include "tests/kb/scratch.hpp"
+#include "tests/kb/opening.hpp"
 
-#include <doctest/doctest.h>
+#include <algorithm>
 #include <map>
 
 using namespace kevolve;
 using namespace kevolve::kb;
 
-namespace {
-
-std::unique_ptr<store> open(const std::filesystem::path& directory, kb::access how = kb::access::read_write) {
-  auto opened = store::open(directory, how);
-  REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message));
-  return *std::move(opened);
-}
-
-void put(store& to, const session_id& session, event what) {
-  std::string failure;
-  to.append(session, std::move(what), [&](result<std::uint64_t> done) {
-    if (!done)
-      failure = done.error().message;
-  });
-  const auto flushed = to.flush();
-  REQUIRE(flushed.has_value());
-  REQUIRE(failure == "");
-}
-
-std::vector<event> small_session(const session_id& session) {
-  std::vector<event> events{samples::opened(session)};
-  for (node_number n = 0; n < 5; ++n) {
-    candidate c = samples::made(7, n);
-    events.push_back(samples::proposed(n));
-    events.push_back(samples::added(n, c));
-    events.push_back(samples::recorded(n, samples::measured(c.id)));
-  }
-  events.push_back(samples::verified(3, samples::measured(samples::made(7, 3).id)));
-  events.push_back(session_finished{"evaluations", "", 10, 12, 1'790'000'001'000});
-  return events;
-}
-
-} // namespace
-
 TEST_CASE("events come back as they were appended, in order, also after reopening") {
   const scratch_directory where;
   const std::vector<event> written = small_session("s-1");
   {
-    auto memory = open(where.path());
+    auto memory = open_store(where.path() / "made" / "by" / "open");
+    std::vector<std::uint64_t> positions;
     for (const event& e : written)
-      memory->append("s-1", e, {});
+      memory->append("s-1", e, [&](result<std::uint64_t> at) { positions.push_back(at ? *at : 999); });
     REQUIRE(memory->flush().has_value());
+    for (std::size_t i = 0; i < positions.size(); ++i)
+      CHECK(positions[i] == i);
+    CHECK(positions.size() == written.size());
     const auto back = memory->events("s-1");
     REQUIRE(back.has_value());
     CHECK(encode(*back) == encode(written));
   }
-  auto memory = open(where.path(), kb::access::read_only);
+  auto memory = open_store(where.path() / "made" / "by" / "open", kb::access::read_only);
   const auto back = memory->events("s-1");
   REQUIRE(back.has_value());
   CHECK(encode(*back) == encode(written));
   const auto none = memory->events("s-2");
   REQUIRE(!none.has_value());
   CHECK(none.error().code == errc::not_found);
+  const auto refused = put(*memory, "s-1", session_resumed{1});
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().code == errc::refused);
+}
+
+TEST_CASE("a session begins with its opening, once, under its own name; a candidate's id is its hash") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  const auto code = [&](const session_id& session, event what) {
+    const auto done = put(*memory, session, std::move(what));
+    return done ? std::string("good") : std::string(to_string(done.error().code));
+  };
+  const std::string refused = to_string(errc::refused);
+  CHECK(code("s", samples::proposed(0)) == refused);
+  CHECK(code("s", samples::opened("t")) == refused);
+  CHECK(code("", samples::opened("")) == refused);
+  CHECK(code(std::string(256, 's'), samples::opened(std::string(256, 's'))) == refused);
+  CHECK(code("s", samples::opened("s")) == "good");
+  CHECK(code("s", samples::opened("s")) == refused);
+  candidate forged = samples::made(1, 1);
+  forged.sources[0].content += " ";
+  CHECK(code("s", samples::added(1, forged)) == refused);
+  CHECK(code("s", samples::proposed(0)) == "good");
+  const auto events = memory->events("s");
+  REQUIRE(events.has_value());
+  CHECK(events->size() == 2);
+}
+
+TEST_CASE("equal prefixes have equal digests, different ones do not") {
+  const scratch_directory one, two;
+  auto a = open_store(one.path()), b = open_store(two.path());
+  std::vector<event> events = small_session("s");
+  REQUIRE(put(*b, "other", samples::opened("other")).has_value()); // another store, another history around it
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    REQUIRE(put(*a, "s", events[i]).has_value());
+    if (i == 9)
+      std::get<evaluation_recorded>(events[i]).attempt = 2;
+    REQUIRE(put(*b, "s", events[i]).has_value());
+  }
+  for (std::uint64_t count = 1; count <= events.size(); ++count) {
+    const auto left = a->digest("s", count), right = b->digest("s", count);
+    REQUIRE(left.has_value());
+    REQUIRE(right.has_value());
+    CHECK((*left == *right) == (count <= 9));
+  }
+  CHECK(*a->digest("s", 0) == *a->digest("s", events.size()));
+  CHECK(!a->digest("s", events.size() + 1).has_value());
+  CHECK(*b->digest("other", 1) != *b->digest("s", 1));
+}
+
+TEST_CASE("a candidate's sources are stored once and found by unique prefixes") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  std::map<std::string, std::vector<candidate_id>> by_prefix;
+  memory->append("s", samples::opened("s"), {});
+  for (node_number n = 0; n < 1'200; ++n) { // enough for two ids with four equal digits
+    candidate c = samples::made(3, n, 40);
+    by_prefix[c.id.substr(0, 4)].push_back(c.id);
+    memory->append("s", samples::added(n, std::move(c)), {});
+  }
+  candidate twice = samples::made(3, 77, 40);
+  twice.author = "person"; // same content, other story
+  memory->append("t", samples::opened("t"), {});
+  memory->append("t", samples::added(5, twice), {});
+  REQUIRE(memory->flush().has_value());
+
+  const auto shared = std::find_if(by_prefix.begin(), by_prefix.end(), [](const auto& p) { return p.second.size() > 1; });
+  const auto unique = std::find_if(by_prefix.begin(), by_prefix.end(), [](const auto& p) { return p.second.size() == 1; });
+  REQUIRE(shared != by_prefix.end());
+  const auto ambiguous = memory->find_candidate(shared->first);
+  REQUIRE(!ambiguous.has_value());
+  CHECK(ambiguous.error().code == errc::refused);
+  for (std::size_t digits : {4u, 5u, 13u, 64u}) {
+    const auto found = memory->find_candidate(unique->second[0].substr(0, digits));
+    REQUIRE(found.has_value());
+    REQUIRE(found->has_value());
+    CHECK((*found)->id == unique->second[0]);
+    CHECK(candidate_hash(**found) == unique->second[0]);
+  }
+  CHECK(memory->find_candidate("abc").error().code == errc::usage);
+  CHECK(memory->find_candidate("../etc").error().code == errc::usage);
+  const auto missing = memory->find_candidate(std::string(64, 'f'));
+  REQUIRE(missing.has_value());
+  CHECK(!missing->has_value());
+
+  const auto uses = memory->occurrences(twice.id);
+  REQUIRE(uses.has_value());
+  CHECK(*uses == std::vector<std::pair<session_id, node_number>>{{"s", 77}, {"t", 5}});
+  const auto events = memory->events("t");
+  REQUIRE(events.has_value());
+  CHECK(std::get<candidate_added>((*events)[1]).what == twice);
+}
+
+TEST_CASE("evaluations are found by what they depend on, the newest first") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  const candidate c = samples::made(1, 1);
+  const target v4{"cpu", "x86-64-v4", "cpp"}, v3{"cpu", "x86-64-v3", "cpp"};
+  evaluation older = samples::measured(c.id, outcome::passed, 2e-3), newer = samples::measured(c.id, outcome::passed, 1e-3);
+  evaluation elsewhere = samples::measured(c.id, outcome::passed, 5e-4), wrong = samples::measured(c.id, outcome::incorrect_numerical);
+  elsewhere.where.hardware = "cpu-aarch64";
+  newer.where.judge_version = "judge-2";
+  wrong.where.toolchain = "clang++ 15";
+  std::vector<event> events{samples::opened("s"), samples::proposed(1), samples::added(1, c)};
+  for (const evaluation& e : {older, newer, elsewhere, wrong})
+    events.push_back(samples::recorded(1, e));
+  for (const event& e : events)
+    REQUIRE(put(*memory, "s", e).has_value());
+
+  const auto latency = [](const result<std::optional<evaluation>>& found) {
+    REQUIRE(found.has_value());
+    return *found ? (*found)->timings.at(0).latency_s : 0.0;
+  };
+  const std::string here = "cpu-x86_64-avx512", gcc = "g++ 12.2.0";
+  CHECK(latency(memory->find_evaluation(c.id, here)) == 1e-3);
+  CHECK(latency(memory->find_evaluation(c.id, "cpu-aarch64")) == 5e-4);
+  CHECK(latency(memory->find_timing(c.id, here, gcc, "judge-1")) == 2e-3);
+  CHECK(latency(memory->find_timing(c.id, here, gcc, "judge-2")) == 1e-3);
+  CHECK(latency(memory->find_timing(c.id, here, "clang++ 15", "judge-1")) == 0);
+  const auto settled = memory->find_correctness(c.id, v4, "clang++ 15", "oracle-1");
+  REQUIRE(settled.has_value());
+  REQUIRE(settled->has_value());
+  CHECK((*settled)->result == outcome::incorrect_numerical);
+  CHECK(!memory->find_correctness(c.id, v3, "clang++ 15", "oracle-1")->has_value());
+  CHECK(!memory->find_correctness(c.id, v4, "clang++ 15", "oracle-2")->has_value());
+  CHECK(!memory->find_evaluation(samples::made(1, 2).id, here)->has_value());
+}
+
+TEST_CASE("a leader never gets worse, except when its verification is taken back") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  const std::string a = samples::made(1, 1).id, b = samples::made(1, 2).id;
+  REQUIRE(put(*memory, "s", samples::opened("s")).has_value());
+  const auto leads = [&](const std::string& workload) {
+    const auto found = memory->leaders("rms_norm_h4096");
+    REQUIRE(found.has_value());
+    std::string who;
+    for (const leader& l : *found)
+      if (l.workload == workload)
+        who += l.candidate;
+    return who;
+  };
+  CHECK(leads("w-1") == "");
+  REQUIRE(put(*memory, "s", samples::verified(1, samples::measured(a, outcome::passed, 1e-3))).has_value());
+  CHECK(leads("w-1") == a);
+  CHECK(leads("") == a);
+  REQUIRE(put(*memory, "s", samples::verified(2, samples::measured(b, outcome::passed, 1.2e-3))).has_value());
+  CHECK(leads("w-1") == a); // slower
+  REQUIRE(put(*memory, "s", samples::verified(1, samples::measured(a, outcome::passed, 1.3e-3))).has_value());
+  CHECK(leads("w-1") == a); // its own slower run takes nothing away
+  REQUIRE(put(*memory, "s", samples::verified(1, samples::measured(a, outcome::incorrect_numerical), false)).has_value());
+  CHECK(leads("w-1") == b);
+  CHECK(leads("") == b);
+  REQUIRE(put(*memory, "s", samples::verified(2, samples::measured(b, outcome::passed, 3e-3, {2e-3, 2.5e-3}), false)).has_value());
+  CHECK(leads("w-1") == "compile"); // the best baseline that was measured beside them
+  const auto none = memory->leaders("softmax");
+  REQUIRE(none.has_value());
+  CHECK(none->empty());
+}
+
+TEST_CASE("sessions are summed up, newest first") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  for (const session_id session : {"z-first", "a-second"})
+    for (const event& e : small_session(session))
+      REQUIRE(put(*memory, session, e).has_value());
+  REQUIRE(put(*memory, "m-third", samples::opened("m-third")).has_value());
+  REQUIRE(put(*memory, "m-third", samples::recorded(1, samples::measured(samples::made(1, 1).id, outcome::infrastructure))).has_value());
+  REQUIRE(put(*memory, "m-third", session_paused{"interrupted", 5}).has_value());
+  const auto found = memory->sessions();
+  REQUIRE(found.has_value());
+  REQUIRE(found->size() == 3);
+  CHECK((*found)[0].session == "m-third");
+  CHECK((*found)[0].state == "paused");
+  CHECK((*found)[0].evaluations == 0);
+  CHECK((*found)[1].session == "a-second");
+  CHECK((*found)[2].session == "z-first");
+  CHECK((*found)[2].state == "finished");
+  CHECK((*found)[2].stopped_by == "evaluations");
+  CHECK((*found)[2].proposals == 5);
+  CHECK((*found)[2].evaluations == 5);
+  CHECK((*found)[2].best_speedup == 1.5);
+  CHECK((*found)[2].best == samples::made(7, 4).id);
+}
+
+TEST_CASE("a snapshot taken while events are written is a store of its own") {
+  const scratch_directory where;
+  auto memory = open_store(where.path() / "live");
+  for (const event& e : small_session("s"))
+    REQUIRE(put(*memory, "s", e).has_value());
+  for (node_number n = 100; n < 400; ++n)
+    memory->append("s", samples::proposed(n), {});
+  REQUIRE(memory->snapshot(where.path() / "copy").has_value());
+  REQUIRE(memory->flush().has_value());
+  CHECK(memory->snapshot(where.path() / "copy").error().code == errc::refused);
+  auto copy = open_store(where.path() / "copy");
+  const auto events = copy->events("s");
+  REQUIRE(events.has_value());
+  CHECK(events->size() >= small_session("s").size());
+  CHECK(*copy->digest("s", 0) == *memory->digest("s", events->size()));
+  const auto report = copy->check(false);
+  REQUIRE(report.has_value());
+  CHECK(report->damage.empty());
 }
