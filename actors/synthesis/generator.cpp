@@ -1,0 +1,71 @@
+#include "actors/synthesis/generator.hpp"
+#include "actors/synthesis/lower.hpp"
+#include "actors/synthesis/print.hpp"
+#include "actors/synthesis/propose.hpp"
+
+#include <algorithm>
+
+namespace kevolve::synthesis {
+namespace {
+
+/// -march for the target; a candidate is compiled where it runs unless an architecture is named.
+std::string march(const target& on) { return "-march=" + (on.architecture.empty() ? std::string("native") : on.architecture); }
+
+class schedule_generator final : public generator {
+public:
+  schedule_generator(problem subject, target on, std::string compiler, program lowered)
+      : subject_(std::move(subject)), on_(std::move(on)), lowered_(std::move(lowered)),
+        outlook_(look_at(lowered_, subject_, on_, compiler)) {}
+
+  result<proposal> root() const override {
+    return print({}, {"root", "the plain loop nest", "correct and unscheduled: what every gain is measured from"});
+  }
+
+  result<proposal> print(const schedule& s, const transformation& edge) const override {
+    const plan how = make_plan(lowered_, s, outlook_.compiler);
+    std::vector<std::string> title{subject_.op.name + ", written by kevolve's generator. Schedule:"};
+    if (how.taken.empty())
+      title.emplace_back("  none: plain loops");
+    for (const auto& t : how.taken)
+      title.push_back("  " + t);
+    proposal out;
+    out.edge = edge;
+    out.skipped = how.skipped;
+    out.what.definition = subject_.op.name;
+    out.what.author = "generator";
+    out.what.description = edge.summary;
+    out.what.build.compiler = how.compiler;
+    out.what.build.flags = {"-O3", march(on_), "-fopenmp", "-fno-math-errno", "-fno-trapping-math"};
+    out.what.build.flags.insert(out.what.build.flags.end(), how.flags.begin(), how.flags.end());
+    out.what.sources = {{"kernel.cpp", print_kernel(lowered_, how, title)}};
+    out.what.printed_from = s;
+    out.what.id = candidate_hash(out.what);
+    return out;
+  }
+
+  result<proposal> propose(const context& given, rng draw) const override {
+    for (const auto& m : ranked(outlook_, given, draw)) {
+      KEVOLVE_TRY(p, print(m.to, m.edge));
+      if (std::find(given.refused.begin(), given.refused.end(), p.what.id) == given.refused.end())
+        return p;
+    }
+    return error{errc::refused, "operator \"" + subject_.op.name + "\": every schedule in this neighbourhood is known already"};
+  }
+
+private:
+  problem subject_;
+  target on_;
+  program lowered_;
+  outlook outlook_;
+};
+
+} // namespace
+
+result<std::unique_ptr<generator>> generator::make(const problem& subject, const target& on, const std::string& compiler) {
+  if (on.platform != "cpu" || on.language != "cpp")
+    return error{errc::synthesizer, "the generator writes cpu/*/cpp, not " + to_string(on)};
+  KEVOLVE_TRY(lowered, lower(subject.op));
+  return std::unique_ptr<generator>(std::make_unique<schedule_generator>(subject, on, compiler, std::move(lowered)));
+}
+
+} // namespace kevolve::synthesis

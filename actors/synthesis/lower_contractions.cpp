@@ -1,0 +1,187 @@
+// Products summed over shared dimensions: matrix products of every shape, and convolutions as the same thing over windows.
+#include "actors/synthesis/lower.hpp"
+
+namespace kevolve::synthesis {
+namespace {
+
+expr_ref operator*(expr_ref a, expr_ref b) { return make(op::mul, {std::move(a), std::move(b)}); }
+expr_ref operator+(expr_ref a, expr_ref b) { return make(op::add, {std::move(a), std::move(b)}); }
+
+/// a [.., M, K] x b [.., K, N] with broadcast leading dimensions; vectors lose their dimension again.
+tensor_ref product_of(lowering& l, const tensor_ref& a, const tensor_ref& b, const std::string& name) {
+  const bool row = a.shape.size() == 1;
+  const bool column = b.shape.size() == 1;
+  const index depth = a.shape.back();
+  const index m = row ? index(1) : a.shape[a.shape.size() - 2];
+  const index n = column ? index(1) : b.shape.back();
+  std::vector<index> space;
+  const std::size_t batch_a = row ? 0 : a.shape.size() - 2;
+  const std::size_t batch_b = column ? 0 : b.shape.size() - 2;
+  const std::size_t batch = std::max(batch_a, batch_b);
+  for (std::size_t d = 0; d < batch; ++d) {
+    const bool in_a = d + batch_a >= batch && !a.shape[d + batch_a - batch].is(1);
+    const bool in_b = d + batch_b >= batch;
+    space.push_back(in_a ? a.shape[d + batch_a - batch] : in_b ? b.shape[d + batch_b - batch] : index(1));
+  }
+  const auto lead = [batch](const tensor_ref& t, std::size_t own, const std::vector<index>& at) {
+    std::vector<index> out;
+    for (std::size_t d = 0; d < own; ++d)
+      out.push_back(t.shape[d].is(1) ? index(0) : at[batch - own + d]);
+    return out;
+  };
+  space.insert(space.end(), {m, n, depth});
+  auto out = l.reduce(name, a.type, space, {batch + 2}, false, combiner::sum, [&](const std::vector<index>& at) {
+    auto ia = lead(a, batch_a, at);
+    auto ib = lead(b, batch_b, at);
+    if (!row)
+      ia.push_back(at[batch]);
+    ia.push_back(at[batch + 2]);
+    ib.push_back(at[batch + 2]);
+    if (!column)
+      ib.push_back(at[batch + 1]);
+    return l.read(a, ia) * l.read(b, ib);
+  });
+  if (!row && !column)
+    return out;
+  std::vector<index> shape(space.begin(), space.begin() + static_cast<std::ptrdiff_t>(batch));
+  if (!row)
+    shape.push_back(m);
+  if (!column)
+    shape.push_back(n);
+  return l.reshaped(out, shape);
+}
+
+void matmul(lowering& l) {
+  const bool named = l.find("mat2") != nullptr;
+  const char* second = named ? "mat2" : l.find("other") != nullptr ? "other" : l.find("vec") != nullptr ? "vec" : "tensor";
+  l.bind(0, product_of(l, l.tensor("self"), l.tensor(second), l.name()));
+}
+
+/// beta * self + alpha * (a x b)
+void add_product(lowering& l) {
+  const bool batched = l.find("batch1") != nullptr;
+  const bool vector = l.find("vec") != nullptr;
+  const auto a = l.tensor(batched ? "batch1" : vector ? "mat" : "mat1");
+  const auto b = l.tensor(batched ? "batch2" : vector ? "vec" : "mat2");
+  const double alpha = l.real("alpha").value_or(1);
+  const double beta = l.real("beta").value_or(1);
+  const auto c = l.operand("self");
+  const auto p = product_of(l, a, b, l.name("product"));
+  l.bind(0, l.map(l.name(), p.type, p.shape, [&](const std::vector<index>& at) {
+    auto x = l.read(p, at);
+    if (alpha != 1)
+      x = x * number(alpha);
+    if (beta == 0)
+      return x;
+    return x + (beta == 1 ? c(at) : c(at) * number(beta));
+  }));
+}
+
+/// input [.., K], weight [N, K], bias [N]
+void linear(lowering& l) {
+  const tensor_ref x = l.tensor("input");
+  const tensor_ref w = l.tensor("weight");
+  const auto rank = x.shape.size();
+  auto space = x.shape;
+  space.back() = w.shape[0];
+  const auto shape = space;
+  space.push_back(x.shape.back());
+  const bool biased = l.has("bias");
+  const auto p = l.reduce(l.name(biased ? "product" : ""), x.type, space, {rank}, false, combiner::sum, [&](const std::vector<index>& at) {
+    std::vector<index> ix(at.begin(), at.begin() + static_cast<std::ptrdiff_t>(rank) - 1);
+    ix.push_back(at[rank]);
+    return l.read(x, ix) * l.read(w, {at[rank - 1], at[rank]});
+  });
+  l.bind(0, biased ? l.map(l.name(), x.type, shape, [&](const std::vector<index>& at) { return l.read(p, at) + l.read(l.tensor("bias"), {at.back()}); }) : p);
+}
+
+struct window {
+  std::vector<std::int64_t> stride, padding, dilation;
+};
+
+std::vector<std::int64_t> spread(std::vector<std::int64_t> given, std::size_t n, std::int64_t otherwise) {
+  if (given.empty())
+    given.push_back(otherwise);
+  while (given.size() < n)
+    given.push_back(given.back());
+  return given;
+}
+
+/// input [N, C, x..], weight [O, C/g, k..] (transposed: [C, O/g, k..]); sums over channel and kernel positions under bounds guards.
+void convolution(lowering& l) {
+  tensor_ref x = l.tensor("input");
+  const tensor_ref w = l.tensor("weight");
+  const std::size_t spatial = w.shape.size() - 2;
+  const bool unbatched = x.shape.size() == spatial + 1;
+  auto out_shape = l.output_shape();
+  if (unbatched) {
+    auto shape = x.shape;
+    shape.insert(shape.begin(), index(1));
+    x = l.reshaped(x, shape);
+    out_shape.insert(out_shape.begin(), index(1));
+  }
+  const window v{spread(l.integers("stride"), spatial, 1), spread(l.integers("padding"), spatial, 0), spread(l.integers("dilation"), spatial, 1)};
+  const bool transposed = l.flag("transposed", false) || base_name(l.node().op).rfind("conv_transpose", 0) == 0;
+  const index groups(l.integer("groups", 1));
+  const index out_per_group = transposed ? w.shape[1] : floor_div(w.shape[0], groups);
+  const index in_per_group = transposed ? floor_div(w.shape[0], groups) : w.shape[1];
+  std::vector<index> space{x.shape[0], groups, out_per_group};
+  space.insert(space.end(), out_shape.begin() + 2, out_shape.end());
+  const std::size_t reduced = space.size();
+  space.push_back(in_per_group);
+  space.insert(space.end(), w.shape.begin() + 2, w.shape.end());
+  std::vector<std::size_t> over;
+  for (std::size_t d = reduced; d < space.size(); ++d)
+    over.push_back(d);
+  const bool biased = l.has("bias");
+  const auto sum = l.reduce(l.name(biased ? "product" : ""), x.type, space, over, false, combiner::sum, [&](const std::vector<index>& at) {
+    std::vector<index> ix{at[0], at[1] * in_per_group + at[reduced]};
+    std::vector<index> iw = transposed ? std::vector<index>{at[1] * in_per_group + at[reduced], at[2]}
+                                       : std::vector<index>{at[1] * out_per_group + at[2], at[reduced]};
+    std::vector<index> guards;
+    for (std::size_t d = 0; d < spatial; ++d) {
+      const index o = at[3 + d];
+      const index k = at[reduced + 1 + d];
+      iw.push_back(k);
+      const index reach = transposed ? o + v.padding[d] - k * index(v.dilation[d]) : o * index(v.stride[d]) - v.padding[d] + k * index(v.dilation[d]);
+      index position_in = reach;
+      if (transposed) {
+        const index s(v.stride[d]);
+        position_in = floor_div(reach, s);
+        if (!s.is(1))
+          guards.push_back(index(0) - modulo(reach, s)); // divides exactly
+        guards.push_back(reach);
+        guards.push_back(x.shape[2 + d] - 1 - position_in);
+      } else if (v.padding[d] != 0) {
+        guards.push_back(reach);
+        guards.push_back(x.shape[2 + d] - 1 - reach);
+      }
+      ix.push_back(position_in);
+    }
+    std::erase_if(guards, [](const index& g) {
+      const auto r = g.range();
+      return r && r->first >= 0;
+    });
+    return l.read(x, ix, guards) * l.read(w, iw); // a guarded read outside is 0
+  });
+  const std::vector<index> full(space.begin(), space.begin() + static_cast<std::ptrdiff_t>(reduced));
+  auto out = sum;
+  if (biased)
+    out = l.map(l.name(), x.type, full, [&](const std::vector<index>& at) {
+      return l.read(sum, at) + l.read(l.tensor("bias"), {at[1] * out_per_group + at[2]});
+    });
+  l.bind(0, l.reshaped(out, l.output_shape()));
+}
+
+} // namespace
+
+const lower_table& contraction_rules() {
+  static const lower_table rules{
+    {"mm", matmul}, {"bmm", matmul}, {"matmul", matmul}, {"mv", matmul}, {"dot", matmul}, {"addmm", add_product}, {"baddbmm", add_product},
+    {"addmv", add_product}, {"linear", linear}, {"convolution", convolution}, {"conv1d", convolution}, {"conv2d", convolution},
+    {"conv3d", convolution}, {"conv_transpose1d", convolution}, {"conv_transpose2d", convolution}, {"conv_transpose3d", convolution},
+  };
+  return rules;
+}
+
+} // namespace kevolve::synthesis

@@ -1,0 +1,353 @@
+// Reductions, scans and the normalisations made of them.
+#include "actors/synthesis/lower.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace kevolve::synthesis {
+namespace {
+
+expr_ref operator+(expr_ref a, expr_ref b) { return make(op::add, {std::move(a), std::move(b)}); }
+expr_ref operator-(expr_ref a, expr_ref b) { return make(op::sub, {std::move(a), std::move(b)}); }
+expr_ref operator*(expr_ref a, expr_ref b) { return make(op::mul, {std::move(a), std::move(b)}); }
+expr_ref operator/(expr_ref a, expr_ref b) { return make(op::div, {std::move(a), std::move(b)}); }
+expr_ref call(op code, expr_ref x) { return make(code, {std::move(x)}); }
+expr_ref as_number(const index& i) { return i.constant() ? number(static_cast<double>(*i.constant())) : call(op::to_real, position(i)); }
+
+index extent_of(const std::vector<index>& shape, const std::vector<std::size_t>& over) {
+  index n(1);
+  for (const auto d : over)
+    n = n * shape[d];
+  return n;
+}
+
+/// The same tensor with `over` collapsed: positions for reading a keepdim result from the full space.
+std::vector<index> kept(std::vector<index> at, const std::vector<std::size_t>& over) {
+  for (const auto d : over)
+    at[d] = index(0);
+  return at;
+}
+
+const char* dim_argument(lowering& l) { return l.find("dim") != nullptr ? "dim" : "dims"; }
+
+template <combiner C>
+void reduction(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims(dim_argument(l), x.shape.size());
+  const auto type = l.node().outputs.at(0).type;
+  const bool counts = C == combiner::sum && !is_floating(x.type);
+  const bool truth = C == combiner::any || C == combiner::all;
+  l.bind(0, l.reduce(l.name(), type, x.shape, over, l.flag("keepdim", false), C, [&](const std::vector<index>& at) {
+    auto e = l.read(x, at);
+    if (truth)
+      return call(op::to_boolean, e);
+    return counts ? call(is_floating(type) ? op::to_real : op::to_integer, e) : e;
+  }));
+}
+
+void mean(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  const bool keepdim = l.flag("keepdim", false);
+  const auto type = l.node().outputs.at(0).type;
+  const auto sum = l.reduce(l.name("sum"), type, x.shape, over, keepdim, combiner::sum, [&](const std::vector<index>& at) { return l.read(x, at); });
+  const auto n = extent_of(x.shape, over);
+  l.bind(0, l.map(l.name(), type, sum.shape, [&](const std::vector<index>& at) { return l.read(sum, at) / as_number(n); }));
+}
+
+/// Mean with kept dimensions, and the sum of squared distances from it: two passes, as PyTorch's accuracy asks for.
+struct moments {
+  tensor_ref mean, squares;
+  index count;
+};
+moments moments_of(lowering& l, const tensor_ref& x, const std::vector<std::size_t>& over) {
+  moments m;
+  m.count = extent_of(x.shape, over);
+  const auto sum = l.reduce(l.name("sum"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) { return l.read(x, at); });
+  m.mean = l.map(l.name("mean"), x.type, sum.shape, [&](const std::vector<index>& at) { return l.read(sum, at) / as_number(m.count); });
+  m.squares = l.reduce(l.name("squares"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) {
+    const auto d = l.read(x, at) - l.read(m.mean, kept(at, over));
+    return d * d;
+  });
+  return m;
+}
+
+void variance(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  const auto op_name = base_name(l.node().op);
+  const double correction = l.has("correction") ? l.real("correction").value_or(1) : l.find("unbiased") != nullptr ? (l.flag("unbiased", true) ? 1 : 0) : 1;
+  const auto m = moments_of(l, x, over);
+  const auto shape = l.output_shape();
+  const auto divisor = make(op::maximum, {as_number(m.count) - number(correction), number(0)});
+  const bool root = op_name.rfind("std", 0) == 0;
+  const auto out = l.map(l.name(), x.type, m.squares.shape, [&](const std::vector<index>& at) {
+    const auto v = l.read(m.squares, at) / divisor;
+    return root ? call(op::sqrt, v) : v;
+  });
+  l.bind(0, l.reshaped(out, shape));
+  if (op_name == "var_mean" || op_name == "std_mean")
+    l.bind(1, l.reshaped(m.mean, shape));
+}
+
+void norm(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  const double p = (l.has("p") ? l.real("p") : l.real("ord")).value_or(2);
+  const bool keepdim = l.flag("keepdim", false);
+  const auto each = [&](const std::vector<index>& at) {
+    const auto a = call(op::abs, l.read(x, at));
+    if (std::isinf(p) || p == 1)
+      return a;
+    if (p == 2)
+      return l.read(x, at) * l.read(x, at);
+    return p == 0 ? call(op::to_real, make(op::not_equal, {a, number(0)})) : make(op::power, {a, number(p)});
+  };
+  const auto c = std::isinf(p) ? (p > 0 ? combiner::maximum : combiner::minimum) : combiner::sum;
+  const bool plain = std::isinf(p) || p == 1 || p == 0;
+  auto out = l.reduce(l.name(plain ? "" : "sum"), x.type, x.shape, over, keepdim, c, each);
+  if (!plain)
+    out = l.map(l.name(), x.type, out.shape, [&, sum = out](const std::vector<index>& at) {
+      return p == 2 ? call(op::sqrt, l.read(sum, at)) : make(op::power, {l.read(sum, at), number(1 / p)});
+    });
+  l.bind(0, out);
+}
+
+/// The greatest element; an infinite one is replaced by 0 so that exp(x - max) has PyTorch's meaning in logsumexp.
+void logsumexp(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  const auto greatest = l.reduce(l.name("max"), x.type, x.shape, over, true, combiner::maximum, [&](const std::vector<index>& at) { return l.read(x, at); });
+  const auto finite = l.map(l.name("shift"), x.type, greatest.shape, [&](const std::vector<index>& at) {
+    const auto m = l.read(greatest, at);
+    return make(op::select, {make(op::equal, {call(op::abs, m), number(std::numeric_limits<double>::infinity())}), number(0), m});
+  });
+  const auto sum = l.reduce(l.name("sum"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) {
+    return call(op::exp, l.read(x, at) - l.read(finite, kept(at, over)));
+  });
+  const auto out = l.map(l.name(), x.type, sum.shape, [&](const std::vector<index>& at) { return l.read(finite, at) + call(op::log, l.read(sum, at)); });
+  l.bind(0, l.reshaped(out, l.output_shape()));
+}
+
+void softmax(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const std::vector<std::size_t> over{l.wrap(l.integer("dim", -1), x.shape.size())};
+  const bool logarithm = base_name(l.node().op).find("log_softmax") != std::string::npos;
+  if (x.shape.empty()) {
+    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>&) { return (l.read(x, {}) - l.read(x, {})) + number(logarithm ? 0 : 1); }));
+    return;
+  }
+  const auto greatest = l.reduce(l.name("max"), x.type, x.shape, over, true, combiner::maximum, [&](const std::vector<index>& at) { return l.read(x, at); });
+  const auto exponential = l.map(l.name("exp"), x.type, x.shape, [&](const std::vector<index>& at) {
+    return call(op::exp, l.read(x, at) - l.read(greatest, kept(at, over)));
+  });
+  const auto sum = l.reduce(l.name("sum"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) { return l.read(exponential, at); });
+  if (logarithm) {
+    const auto log_sum = l.map(l.name("log_sum"), x.type, sum.shape, [&](const std::vector<index>& at) { return call(op::log, l.read(sum, at)); });
+    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+      return (l.read(x, at) - l.read(greatest, kept(at, over))) - l.read(log_sum, kept(at, over));
+    }));
+    return;
+  }
+  const auto inverse = l.map(l.name("scale"), x.type, sum.shape, [&](const std::vector<index>& at) { return number(1) / l.read(sum, at); });
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) { return l.read(exponential, at) * l.read(inverse, kept(at, over)); }));
+}
+
+/// Gradient of softmax and log_softmax from their outputs.
+void softmax_backward(lowering& l) {
+  const tensor_ref g = l.tensor("grad_output");
+  const tensor_ref y = l.tensor("output");
+  const std::vector<std::size_t> over{l.wrap(l.integer("dim", -1), y.shape.size())};
+  const bool logarithm = base_name(l.node().op).find("log_softmax") != std::string::npos;
+  const auto sum = l.reduce(l.name("sum"), y.type, y.shape, over, true, combiner::sum,
+                            [&](const std::vector<index>& at) { return logarithm ? l.read(g, at) : l.read(g, at) * l.read(y, at); });
+  l.bind(0, l.map(l.name(), y.type, y.shape, [&](const std::vector<index>& at) {
+    const auto s = l.read(sum, kept(at, over));
+    return logarithm ? l.read(g, at) - call(op::exp, l.read(y, at)) * s : l.read(y, at) * (l.read(g, at) - s);
+  }));
+}
+
+tensor_ref reciprocal_deviation(lowering& l, const moments& m, double epsilon, const std::string& name) {
+  return l.map(name, m.squares.type, m.squares.shape,
+               [&](const std::vector<index>& at) { return call(op::rsqrt, l.read(m.squares, at) / as_number(m.count) + number(epsilon)); });
+}
+
+void layer_norm(lowering& l) {
+  const tensor_ref x = l.tensor("input");
+  const auto inner = l.find("normalized_shape")->items.size();
+  std::vector<std::size_t> over;
+  for (std::size_t d = x.shape.size() - std::min(inner, x.shape.size()); d < x.shape.size(); ++d)
+    over.push_back(d);
+  const auto m = moments_of(l, x, over);
+  const auto scale = reciprocal_deviation(l, m, l.real("eps").value_or(1e-5), l.name("rstd"));
+  const bool weighted = l.has("weight");
+  const bool biased = l.has("bias");
+  const auto w = weighted ? l.operand("weight") : lowering::element{};
+  const auto b = biased ? l.operand("bias") : lowering::element{};
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+    auto y = (l.read(x, at) - l.read(m.mean, kept(at, over))) * l.read(scale, kept(at, over));
+    if (weighted)
+      y = y * w(at);
+    return biased ? y + b(at) : y;
+  }));
+  l.bind(1, m.mean);
+  l.bind(2, scale);
+}
+
+void group_norm(lowering& l) {
+  const bool native = base_name(l.node().op) == "native_group_norm";
+  const tensor_ref x = l.tensor("input");
+  const index groups(l.integer(native ? "group" : "num_groups", 1));
+  const index channels = floor_div(x.shape[1], groups);
+  index rest(1);
+  for (std::size_t d = 2; d < x.shape.size(); ++d)
+    rest = rest * x.shape[d];
+  const auto grouped = l.reshaped(x, {x.shape[0], groups, channels, rest});
+  const std::vector<std::size_t> over{2, 3};
+  const auto m = moments_of(l, grouped, over);
+  const auto scale = reciprocal_deviation(l, m, l.real("eps").value_or(1e-5), l.name("rstd"));
+  const auto channel_value = [&](const char* argument_name, const std::vector<index>& at) {
+    return l.read(l.tensor(argument_name), {at[1] * channels + at[2]});
+  };
+  const auto y = l.map(l.name(), x.type, grouped.shape, [&](const std::vector<index>& at) {
+    auto e = (l.read(grouped, at) - l.read(m.mean, kept(at, over))) * l.read(scale, kept(at, over));
+    if (l.has("weight"))
+      e = e * channel_value("weight", at);
+    return l.has("bias") ? e + channel_value("bias", at) : e;
+  });
+  l.bind(0, l.reshaped(y, x.shape));
+  if (native) {
+    l.bind(1, l.reshaped(m.mean, l.output_shape(1)));
+    l.bind(2, l.reshaped(scale, l.output_shape(2)));
+  }
+}
+
+void batch_norm(lowering& l) {
+  const tensor_ref x = l.tensor("input");
+  const auto op_name = base_name(l.node().op);
+  const bool training = op_name == "_native_batch_norm_legit_no_training" ? false : l.flag("training", false);
+  const double epsilon = l.real("eps").value_or(1e-5);
+  std::vector<std::size_t> over;
+  for (std::size_t d = 0; d < x.shape.size(); ++d)
+    if (d != 1)
+      over.push_back(d);
+  const std::vector<index> channels{x.shape[1]};
+  tensor_ref mean;
+  tensor_ref scale;
+  const bool batch_statistics = training || !l.has("running_mean");
+  if (batch_statistics) {
+    const auto m = moments_of(l, x, over);
+    mean = l.reshaped(m.mean, channels);
+    scale = l.reshaped(reciprocal_deviation(l, m, epsilon, l.name("rstd")), channels);
+  } else {
+    mean = l.tensor("running_mean");
+    const tensor_ref v = l.tensor("running_var");
+    scale = l.map(l.name("rstd"), x.type, channels, [&](const std::vector<index>& at) { return call(op::rsqrt, l.read(v, at) + number(epsilon)); });
+  }
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+    auto y = (l.read(x, at) - l.read(mean, {at[1]})) * l.read(scale, {at[1]});
+    if (l.has("weight"))
+      y = y * l.read(l.tensor("weight"), {at[1]});
+    return l.has("bias") ? y + l.read(l.tensor("bias"), {at[1]}) : y;
+  }));
+  if (batch_statistics) {
+    l.bind(1, mean);
+    l.bind(2, scale);
+  }
+}
+
+template <bool Greatest>
+void extremum(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  if (l.has("other")) {
+    const auto a = l.operand("self");
+    const auto b = l.operand("other");
+    l.bind(0, l.map(l.name(), x.type, l.output_shape(), [&](const std::vector<index>& at) {
+      return make(Greatest ? op::maximum : op::minimum, {a(at), b(at)});
+    }));
+    return;
+  }
+  const auto over = l.has("dim") ? l.dims("dim", x.shape.size()) : l.dims("", x.shape.size());
+  const bool keepdim = l.flag("keepdim", false);
+  const auto read = [&](const std::vector<index>& at) { return l.read(x, at); };
+  l.bind(0, l.reduce(l.name(), x.type, x.shape, over, keepdim, Greatest ? combiner::maximum : combiner::minimum, read));
+  if (l.node().outputs.size() > 1)
+    l.bind(1, l.reduce(l.name("", 1), dtype::int64, x.shape, over, keepdim, Greatest ? combiner::argmax : combiner::argmin, read,
+                       [&](const std::vector<index>& at) { return position(at.empty() ? index(0) : at[over[0]]); }));
+}
+
+template <bool Greatest>
+void arg_extremum(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const bool flat = !l.has("dim");
+  const auto over = l.dims("dim", x.shape.size());
+  l.bind(0, l.reduce(l.name(), dtype::int64, x.shape, over, l.flag("keepdim", false), Greatest ? combiner::argmax : combiner::argmin,
+                     [&](const std::vector<index>& at) { return l.read(x, at); },
+                     [&](const std::vector<index>& at) {
+                       if (at.empty())
+                         return position(index(0));
+                       if (!flat)
+                         return position(at[over[0]]);
+                       index linear;
+                       for (std::size_t d = 0; d < at.size(); ++d)
+                         linear = linear * x.shape[d] + at[d];
+                       return position(linear);
+                     }));
+}
+
+template <combiner C>
+void cumulative(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto type = l.node().outputs.at(0).type;
+  const auto cast = is_floating(type) ? op::to_real : op::to_integer;
+  l.bind(0, l.scan(l.name(), type, x.shape, l.wrap(l.integer("dim", 0), x.shape.size()), C,
+                   [&](const std::vector<index>& at) { return call(cast, l.read(x, at)); }));
+}
+
+/// nll_loss: gathers one log-probability per row; the weight of ignored targets is 0.
+void nll_loss(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const tensor_ref target = l.tensor("target");
+  const auto reduction = l.integer("reduction", 1);
+  const double ignored = static_cast<double>(l.integer("ignore_index", -100));
+  if (x.shape.size() != 2)
+    return l.fail("only two-dimensional input is supported");
+  const auto weight_of = [&](const std::vector<index>& at) {
+    const auto kept_row = call(op::to_real, make(op::not_equal, {l.read(target, {at[0]}), call(op::to_integer, number(ignored))}));
+    return l.has("weight") ? kept_row * l.gather(l.tensor("weight"), {index(0)}, 0, l.read(target, {at[0]})) : kept_row;
+  };
+  const auto each = [&](const std::vector<index>& at) {
+    const auto ignore = make(op::equal, {l.read(target, {at[0]}), call(op::to_integer, number(ignored))});
+    return make(op::select, {ignore, number(0), call(op::neg, l.gather(x, {at[0], index(0)}, 1, l.read(target, {at[0]}))) * weight_of(at)});
+  };
+  const std::vector<index> rows{x.shape[0]};
+  const auto weight = l.reduce(l.name("weight"), x.type, rows, {0}, false, combiner::sum, weight_of);
+  if (reduction == 0) {
+    l.bind(0, l.map(l.name(), x.type, rows, each));
+  } else {
+    const auto sum = l.reduce(l.name(reduction == 1 ? "sum" : ""), x.type, rows, {0}, false, combiner::sum, each);
+    l.bind(0, reduction == 2 ? sum : l.map(l.name(), x.type, {}, [&](const std::vector<index>&) { return l.read(sum, {}) / l.read(weight, {}); }));
+  }
+  l.bind(1, weight);
+}
+
+} // namespace
+
+const lower_table& reduction_rules() {
+  static const lower_table rules{
+    {"sum", reduction<combiner::sum>}, {"prod", reduction<combiner::product>}, {"amax", reduction<combiner::maximum>},
+    {"amin", reduction<combiner::minimum>}, {"any", reduction<combiner::any>}, {"all", reduction<combiner::all>}, {"mean", mean}, {"var", variance},
+    {"std", variance}, {"var_mean", variance}, {"std_mean", variance}, {"norm", norm}, {"linalg_vector_norm", norm}, {"logsumexp", logsumexp},
+    {"_softmax", softmax}, {"_log_softmax", softmax}, {"softmax", softmax}, {"log_softmax", softmax}, {"_safe_softmax", softmax},
+    {"_softmax_backward_data", softmax_backward}, {"_log_softmax_backward_data", softmax_backward}, {"native_layer_norm", layer_norm},
+    {"layer_norm", layer_norm}, {"native_group_norm", group_norm}, {"group_norm", group_norm}, {"native_batch_norm", batch_norm},
+    {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
+    {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
+    {"argmin", arg_extremum<false>}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>}, {"nll_loss_forward", nll_loss},
+    {"nll_loss", nll_loss},
+  };
+  return rules;
+}
+
+} // namespace kevolve::synthesis

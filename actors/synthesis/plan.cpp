@@ -1,0 +1,289 @@
+#include "actors/synthesis/plan.hpp"
+#include "actors/synthesis/fusion.hpp"
+#include "actors/synthesis/lower.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace kevolve::synthesis {
+
+std::string parameter(const schedule_step& s, const std::string& name, const std::string& otherwise) {
+  for (const auto& [n, v] : s.parameters)
+    if (n == name)
+      return v;
+  return otherwise;
+}
+
+std::int64_t integer_parameter(const schedule_step& s, const std::string& name, std::int64_t otherwise) {
+  const auto text = parameter(s, name);
+  return text.empty() ? otherwise : std::strtoll(text.c_str(), nullptr, 10);
+}
+
+namespace {
+
+std::string step_text(const schedule_step& s) {
+  schedule one;
+  one.steps = {s};
+  return to_string(one);
+}
+
+/// The nests that a step's subject names: "*", a nest or value by name, or (loops) those that have a loop of that name.
+std::vector<nest*> subjects(plan& out, const program& p, const schedule_step& s) {
+  std::vector<nest*> found;
+  for (auto& n : out.nests) {
+    bool named = s.subject == "*" || s.subject == n.name;
+    for (const auto& r : n.rows)
+      named = named || r.name == s.subject;
+    for (const auto& ph : n.phases) {
+      for (const auto& st : ph.statements)
+        named = named || p.values[static_cast<std::size_t>(st.value)].name == s.subject;
+      for (const auto& l : ph.loops)
+        named = named || l.name == s.subject;
+    }
+    if (named)
+      found.push_back(&n);
+  }
+  return found;
+}
+
+/// The variable of the loop called `name` in this nest; an inner loop before a row loop of the same name.
+std::string loop_called(const nest& n, const std::string& name) {
+  for (const auto& ph : n.phases)
+    for (const auto& l : ph.loops)
+      if (l.name == name && l.var == ph.loops.back().var)
+        return l.var.single_name();
+  if (!n.rows.empty() && n.rows.back().name == name)
+    return n.rows.back().var.single_name();
+  return "";
+}
+
+bool reduces(const program& p, const nest& n) {
+  for (const auto& ph : n.phases)
+    for (const auto& st : ph.statements)
+      if (p.values[static_cast<std::size_t>(st.value)].kind == value::kind_t::reduce)
+        return true;
+  return false;
+}
+
+using applied = std::string; // why it did not apply; empty: it did
+
+applied apply_vectorize(const program& p, plan& out, const schedule_step& s) {
+  const auto width = integer_parameter(s, "width", 16);
+  if (width != 2 && width != 4 && width != 8 && width != 16 && width != 32)
+    return "width must be 2, 4, 8, 16 or 32";
+  bool any = false;
+  for (auto* n : subjects(out, p, s)) {
+    auto loop = loop_called(*n, s.subject);
+    if (loop.empty())
+      loop = contiguous_loop(p, out, *n);
+    if (loop.empty())
+      continue;
+    const bool over_rows = !n->rows.empty() && n->rows.back().var.single_name() == loop;
+    bool buffered = false;
+    for (const auto& ph : n->phases)
+      for (const auto& st : ph.statements)
+        buffered = buffered || out.stored[static_cast<std::size_t>(st.value)] == storage::row_buffer;
+    if (over_rows && buffered) // a buffer holds one row
+      continue;
+    n->vector_loop = loop;
+    n->width = static_cast<int>(width);
+    any = true;
+  }
+  return any ? "" : "no loop with neighbours side by side in memory";
+}
+
+applied apply_parallel(const program& p, plan& out, const schedule_step& s) {
+  bool any = false;
+  for (auto* n : subjects(out, p, s)) {
+    if (n->rows.empty() && !(n->phases.size() == 1 && reduces(p, *n)))
+      continue;
+    n->parallel = true;
+    n->grain = integer_parameter(s, "grain", 0);
+    any = true;
+  }
+  return any ? "" : "no loop whose iterations are independent";
+}
+
+template <class F>
+applied on_each(const program& p, plan& out, const schedule_step& s, F&& f) {
+  bool any = false;
+  for (auto* n : subjects(out, p, s))
+    any = f(*n) || any;
+  return any ? "" : "nothing of that name";
+}
+
+applied apply_register_block(const program& p, plan& out, const schedule_step& s) {
+  const auto m = integer_parameter(s, "m", 0);
+  const auto n = integer_parameter(s, "n", 0);
+  const auto width = integer_parameter(s, "width", 16);
+  if (m < 1 || n < width || n % width != 0 || m * (n / width) > 30)
+    return "needs m >= 1, n a multiple of the vector width, and at most 30 accumulators";
+  bool any = false;
+  for (auto* each : subjects(out, p, s)) {
+    if (!is_contraction(p, *each))
+      continue;
+    each->blocked = blocking{};
+    each->blocked->m = static_cast<int>(m);
+    each->blocked->n = static_cast<int>(n);
+    each->width = static_cast<int>(width);
+    any = true;
+  }
+  return any ? "" : "no product summed over a shared loop";
+}
+
+applied apply_blocked(const program& p, plan& out, const schedule_step& s) {
+  bool any = false;
+  for (auto* each : subjects(out, p, s)) {
+    if (!each->blocked)
+      continue;
+    any = true;
+    auto& b = *each->blocked;
+    if (s.verb == "cache_block") {
+      b.mc = integer_parameter(s, "mc", b.mc);
+      b.nc = integer_parameter(s, "nc", b.nc);
+      b.kc = integer_parameter(s, "kc", b.kc);
+    } else {
+      b.pack_a = parameter(s, "a", "true") != "false";
+    }
+  }
+  return any ? "" : "needs register_block first";
+}
+
+applied apply_stream(const program& p, plan& out, const schedule_step& s) {
+  bool any = false;
+  for (std::size_t v = 0; v < p.values.size(); ++v)
+    if ((s.subject == "*" || p.values[v].name == s.subject) && out.stored[v] == storage::output) {
+      out.streamed.insert(static_cast<int>(v));
+      any = true;
+    }
+  return any ? "" : "no output of that name";
+}
+
+applied apply_step(const program& p, plan& out, const schedule_step& s) {
+  if (s.verb == "vectorize")
+    return apply_vectorize(p, out, s);
+  if (s.verb == "parallel")
+    return apply_parallel(p, out, s);
+  if (s.verb == "register_block")
+    return apply_register_block(p, out, s);
+  if (s.verb == "cache_block" || s.verb == "pack")
+    return apply_blocked(p, out, s);
+  if (s.verb == "stream_stores")
+    return apply_stream(p, out, s);
+  if (s.verb == "unroll")
+    return on_each(p, out, s, [&](nest& n) {
+      n.unroll = static_cast<int>(std::clamp<std::int64_t>(integer_parameter(s, "factor", 2), 1, 16));
+      return true;
+    });
+  if (s.verb == "accumulators")
+    return on_each(p, out, s, [&](nest& n) {
+      if (!reduces(p, n))
+        return false;
+      n.accumulators = static_cast<int>(std::clamp<std::int64_t>(integer_parameter(s, "n", 4), 1, 16));
+      return true;
+    });
+  if (s.verb == "prefetch")
+    return on_each(p, out, s, [&](nest& n) {
+      n.prefetch = std::clamp<std::int64_t>(integer_parameter(s, "bytes", 1024), 0, 1 << 20);
+      return !n.vector_loop.empty();
+    });
+  if (s.verb == "approximate") {
+    out.approximate.insert(s.subject);
+    return "";
+  }
+  if (s.verb == "compiler") {
+    if (s.subject != "g++" && s.subject != "clang++")
+      return "knows g++ and clang++";
+    out.compiler = s.subject;
+    return "";
+  }
+  if (s.verb == "flag") {
+    out.flags.push_back(s.subject);
+    return "";
+  }
+  return "unknown verb";
+}
+
+} // namespace
+
+plan make_plan(const program& p, const schedule& s, const std::string& default_compiler) {
+  plan out;
+  out.compiler = default_compiler;
+  fusion f = fuse(p, s);
+  out.nests = std::move(f.nests);
+  out.stored = std::move(f.stored);
+  out.skipped = std::move(f.skipped);
+  out.taken = std::move(f.taken);
+  for (const auto& step : s.steps) {
+    if (is_fusion_verb(step.verb))
+      continue;
+    const auto why = apply_step(p, out, step);
+    if (why.empty())
+      out.taken.push_back(step_text(step));
+    else
+      out.skipped.push_back(step_text(step) + ": " + why);
+  }
+  return out;
+}
+
+bool is_contraction(const program& p, const nest& n) {
+  if (n.phases.empty() || n.phases[0].statements.size() != 1 || n.phases[0].statements[0].spatial != 0)
+    return false;
+  for (std::size_t i = 1; i < n.phases.size(); ++i)
+    if (!n.phases[i].loops.empty())
+      return false;
+  const auto& st = n.phases[0].statements[0];
+  const auto& v = p.values[static_cast<std::size_t>(st.value)];
+  if (v.kind != value::kind_t::reduce || v.combine != combiner::sum || st.body->code != op::mul || n.phases[0].loops.empty() || v.type != dtype::float32)
+    return false;
+  bool a_only = false;
+  bool b_only = false;
+  for (const auto& r : n.rows) {
+    const bool in_a = depends_on(st.body->args[0], r.var.single_name());
+    const bool in_b = depends_on(st.body->args[1], r.var.single_name());
+    a_only = a_only || (in_a && !in_b);
+    b_only = b_only || (in_b && !in_a);
+  }
+  return a_only && b_only;
+}
+
+std::string contiguous_loop(const program& p, const plan& whole, const nest& n) {
+  (void)whole;
+  std::map<std::string, int> votes;
+  std::vector<std::string> candidates;
+  for (const auto& ph : n.phases)
+    if (!ph.loops.empty())
+      candidates.push_back(ph.loops.back().var.single_name());
+  if (!n.rows.empty())
+    candidates.push_back(n.rows.back().var.single_name());
+  for (const auto& c : candidates) {
+    if (votes.contains(c))
+      continue;
+    int vote = 0;
+    const auto look = [&](const index& offset, int weight) {
+      const auto k = offset.coefficient(c);
+      vote += k && k->is(1) ? weight : k && k->is(0) ? 0 : -4 * weight;
+    };
+    for (const auto& ph : n.phases)
+      for (const auto& st : ph.statements) {
+        const int weight = 1 + static_cast<int>(ph.loops.size());
+        walk(st.body, [&](const expr& e) {
+          if (e.code == op::load && !e.at.empty())
+            look(e.at[0], weight);
+        });
+        if (st.spatial == ph.loops.size())
+          look(st.target, weight);
+        const auto& v = p.values[static_cast<std::size_t>(st.value)];
+        if (v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all || ph.scanned == c)
+          vote -= 100;
+      }
+    votes[c] = vote;
+  }
+  std::string best;
+  for (const auto& c : candidates)
+    if (votes[c] > 0 && (best.empty() || votes[c] > votes[best]))
+      best = c;
+  return best;
+}
+
+} // namespace kevolve::synthesis

@@ -1,0 +1,73 @@
+// program x schedule -> loop nests with storage decided and tuning attached. Legality is decided here, by dependences: a step that does not
+// apply is named in `skipped` and changes nothing. Pure; any thread.
+#pragma once
+
+#include "actors/synthesis/ir.hpp"
+#include "protocol/candidate.hpp"
+
+#include <set>
+
+namespace kevolve::synthesis {
+
+/// Where a value lives.
+enum class storage { input, output, workspace, row_buffer, row_scalar };
+
+/// One value computed inside a phase. `spatial`: how many leading loops of the phase are its own dimensions; the others are reduced.
+struct statement {
+  int value = -1;
+  expr_ref body;             // loads are in offset form: at[0] is the row-major offset (none for row scalars)
+  std::size_t spatial = 0;
+  index target;              // offset of the store
+};
+
+struct phase {
+  std::vector<dimension> loops;
+  std::vector<statement> statements;
+  std::string scanned;       // the loop that carries a scan, if any
+};
+
+/// How a product summed over shared loops is split; set where `register_block` applied.
+struct blocking {
+  int m = 0, n = 0;                 // rows and columns of accumulators
+  std::int64_t mc = 0, nc = 0, kc = 0; // cache blocks; 0: the whole extent
+  bool pack_a = true;
+  int prefetch = 0;
+};
+
+struct nest {
+  std::string name;
+  std::vector<dimension> rows;      // spatial loops around everything
+  std::vector<phase> phases;
+  // tuning
+  std::string vector_loop;          // its loop variable; empty: scalar code
+  int width = 0;
+  int unroll = 1;
+  int accumulators = 1;
+  bool parallel = false;
+  std::int64_t grain = 0;           // 0: one contiguous share for each thread
+  bool split_reduction = false;     // no rows: threads share the reduction
+  std::int64_t prefetch = 0;        // bytes ahead
+  std::optional<blocking> blocked;
+};
+
+struct plan {
+  std::vector<nest> nests;
+  std::vector<storage> stored;      // by value
+  std::set<int> streamed;           // values written past the cache
+  std::set<std::string> approximate; // functions
+  std::string compiler;
+  std::vector<std::string> flags;
+  std::vector<std::string> skipped; // steps that did not apply, each with why
+  std::vector<std::string> taken;   // one line for each decision
+};
+
+plan make_plan(const program& p, const schedule& s, const std::string& default_compiler);
+
+/// Facts about a nest that the proposals and the analytic schedule read.
+bool is_contraction(const program& p, const nest& n);
+/// The loop whose neighbours lie side by side in memory in most accesses: candidate for vectors. Empty when there is none.
+std::string contiguous_loop(const program& p, const plan& whole, const nest& n);
+std::string parameter(const schedule_step& s, const std::string& name, const std::string& otherwise = "");
+std::int64_t integer_parameter(const schedule_step& s, const std::string& name, std::int64_t otherwise);
+
+} // namespace kevolve::synthesis

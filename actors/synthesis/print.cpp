@@ -1,0 +1,136 @@
+#include "actors/synthesis/print.hpp"
+
+namespace kevolve::synthesis {
+
+std::string indented(const std::string& code, int levels) {
+  std::string out;
+  std::size_t at = 0;
+  while (at < code.size()) {
+    const auto end = code.find('\n', at);
+    const auto line = code.substr(at, end == std::string::npos ? end : end - at);
+    if (!line.empty() && line[0] != '#')
+      out += std::string(static_cast<std::size_t>(2 * levels), ' ');
+    out += line + "\n";
+    if (end == std::string::npos)
+      break;
+    at = end + 1;
+  }
+  return out;
+}
+
+namespace {
+
+index elements_of(const value& v) {
+  index n(1);
+  for (const auto& d : v.dims)
+    n = n * d.extent;
+  return n;
+}
+
+std::string axes_text(const program& p) {
+  std::string out;
+  for (std::size_t a = 0; a < p.axis_values.size(); ++a)
+    if (p.axis_values[a].second.single_name() == p.axis_values[a].first)
+      out += "  const i64 " + p.axis_values[a].first + " = axes[" + std::to_string(a) + "];\n";
+  return out;
+}
+
+std::string pointers_text(const program& p) {
+  std::string out;
+  std::string dense;
+  for (std::size_t i = 0; i < p.values.size(); ++i) {
+    const auto& v = p.values[i];
+    if (v.kind == value::kind_t::input) {
+      out += "  const " + std::string(c_type(v.type)) + "* __restrict " + v.name + " = (const " + c_type(v.type) + "*)inputs[" + std::to_string(v.input) + "].data;\n";
+    }
+    for (const int o : v.outputs)
+      out += "  " + std::string(c_type(v.type)) + "* __restrict " + v.name + " = (" + c_type(v.type) + "*)outputs[" + std::to_string(o) + "].data;\n";
+  }
+  for (std::size_t i = 0; i < p.input_names.size(); ++i)
+    dense += (dense.empty() ? "" : " || ") + ("!dense(inputs + " + std::to_string(i) + ")");
+  for (std::size_t o = 0; o < p.output_names.size(); ++o)
+    dense += (dense.empty() ? "" : " || ") + ("!dense(outputs + " + std::to_string(o) + ")");
+  return "  if (" + dense + ")\n    return 1;\n" + out;
+}
+
+struct layout {
+  std::string total; // sum of bytes
+  std::string pointers;
+};
+
+layout lay_out(const std::vector<workspace_buffer>& buffers) {
+  layout out;
+  std::string offset = "0";
+  for (const auto& b : buffers) {
+    const std::string bytes = "room((" + b.elements + ") * (i64)sizeof(" + b.type + "))";
+    out.pointers += "  " + b.type + "* const " + b.name + (b.per_thread ? "_all" : "") + " = (" + b.type + "*)((char*)workspace + " + offset + ");\n";
+    const std::string whole = b.per_thread ? "omp_get_max_threads() * " + bytes : bytes;
+    offset = offset == "0" ? whole : offset + " + " + whole;
+  }
+  out.total = offset;
+  return out;
+}
+
+const char* prologue = R"(#include "kevolve.h"
+
+typedef kevolve_int64 i64;
+extern "C" int omp_get_max_threads(void);
+extern "C" int omp_get_thread_num(void);
+
+)";
+
+const char* dense_text = R"(
+// Row-major without gaps?
+static int dense(const kevolve_tensor* t) {
+  i64 expected = 1;
+  for (int d = t->rank - 1; d >= 0; --d) {
+    if (t->shape[d] > 1 && t->strides[d] != expected)
+      return 0;
+    expected *= t->shape[d];
+  }
+  return 1;
+}
+)";
+
+} // namespace
+
+std::string print_kernel(const program& p, const plan& how, const std::vector<std::string>& title) {
+  kernel_state k{p, how, {}, "float", 0};
+  for (const auto& v : p.values)
+    if (v.type == dtype::float64)
+      k.real = "double";
+  std::vector<workspace_buffer> buffers;
+  for (std::size_t v = 0; v < p.values.size(); ++v)
+    if (how.stored[v] == storage::workspace) {
+      bool computed = false;
+      for (const auto& n : how.nests)
+        for (const auto& ph : n.phases)
+          for (const auto& st : ph.statements)
+            computed = computed || st.value == static_cast<int>(v);
+      if (computed)
+        buffers.push_back({p.values[v].name, c_type(p.values[v].type), elements_of(p.values[v]).text(), false});
+    }
+  std::string body;
+  for (const auto& n : how.nests) {
+    auto printed = n.blocked ? print_contraction(k, n) : print_rows(k, n);
+    body += "\n" + indented(printed.code, 1);
+    buffers.insert(buffers.end(), printed.buffers.begin(), printed.buffers.end());
+  }
+  std::string out;
+  for (const auto& t : title)
+    out += t.empty() ? "//\n" : "// " + t + "\n";
+  out += prologue;
+  out += functions_text(k.used);
+  out += dense_text;
+  const auto space = lay_out(buffers);
+  if (!buffers.empty()) {
+    out += "\nstatic inline i64 room(i64 bytes) { return (bytes + 4095) / 4096 * 4096; }\n";
+    out += "\nextern \"C\" i64 kevolve_workspace_bytes(const i64* axes) {\n  (void)axes;\n" + axes_text(p) + "  return " + space.total + ";\n}\n";
+  }
+  out += "\nextern \"C\" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs, const i64* axes, void* workspace, void* stream) {\n";
+  out += "  (void)axes, (void)workspace, (void)stream;\n";
+  out += axes_text(p) + pointers_text(p) + space.pointers + body + "  return 0;\n}\n";
+  return out;
+}
+
+} // namespace kevolve::synthesis

@@ -1,0 +1,28 @@
+// plan -> readable C++ for the native ABI. Deterministic: equal plans give equal text. Pure; any thread.
+#pragma once
+
+#include "actors/synthesis/emit.hpp"
+
+namespace kevolve::synthesis {
+
+/// The whole source file; `title` lines open it as a comment.
+std::string print_kernel(const program& p, const plan& how, const std::vector<std::string>& title);
+
+/// A buffer of the workspace; `per_thread` ones are laid out once for each thread.
+struct workspace_buffer {
+  std::string name;
+  std::string type = "float";
+  std::string elements; // C++ text over the axes
+  bool per_thread = false;
+};
+
+struct printed_nest {
+  std::string code;
+  std::vector<workspace_buffer> buffers;
+};
+printed_nest print_rows(kernel_state& k, const nest& n);
+printed_nest print_contraction(kernel_state& k, const nest& n);
+
+std::string indented(const std::string& code, int levels);
+
+} // namespace kevolve::synthesis

@@ -1,0 +1,500 @@
+// Loop nests around rows: phases one after another inside the row, vectors along an inner loop or along the rows themselves.
+#include <limits>
+#include "actors/synthesis/print.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace kevolve::synthesis {
+namespace {
+
+bool reduces(const value& v) { return v.kind == value::kind_t::reduce; }
+
+std::string accumulator_type(const kernel_state& k, const value& v, bool wide) {
+  if (v.combine == combiner::any || v.combine == combiner::all)
+    return "bool";
+  if (v.combine == combiner::argmax || v.combine == combiner::argmin || is_floating(v.type))
+    return wide ? "double" : k.real;
+  return "i64";
+}
+
+std::string initial(const kernel_state& k, const value& v) {
+  const bool floating = is_floating(v.type) || v.combine == combiner::argmax || v.combine == combiner::argmin;
+  switch (v.combine) {
+    case combiner::product: case combiner::all: return "1";
+    case combiner::maximum: case combiner::argmax: return floating ? literal(-std::numeric_limits<double>::infinity(), k.real) : "(-9223372036854775807LL - 1)";
+    case combiner::minimum: case combiner::argmin: return floating ? literal(std::numeric_limits<double>::infinity(), k.real) : "9223372036854775807LL";
+    default: return "0";
+  }
+}
+
+/// acc <- acc combined with x
+std::string combined(kernel_state& k, const value& v, const std::string& acc, const std::string& x, int width) {
+  switch (v.combine) {
+    case combiner::sum: return acc + " += " + x + ";";
+    case combiner::product: return acc + " *= " + x + ";";
+    case combiner::any: return acc + " |= " + x + ";";
+    case combiner::all: return acc + " &= " + x + ";";
+    default: break;
+  }
+  const std::string name = v.combine == combiner::maximum ? "maximum" : "minimum";
+  width > 0 ? k.used.vector(name, width) : k.used.scalar(name);
+  return acc + " = " + name + "(" + x + ", " + acc + ");";
+}
+
+class row_printer {
+public:
+  row_printer(kernel_state& k, const nest& n) : k_(k), n_(n) {}
+
+  printed_nest run() {
+    printed_nest out;
+    for (const auto& ph : n_.phases)
+      for (const auto& st : ph.statements)
+        if (k_.how.stored[static_cast<std::size_t>(st.value)] == storage::row_buffer) {
+          const auto& v = k_.subject.values[static_cast<std::size_t>(st.value)];
+          index n(1);
+          for (std::size_t l = 0; l < st.spatial; ++l)
+            n = n * ph.loops[l].extent;
+          out.buffers.push_back({v.name, c_type(v.type), n.text(), true});
+        }
+    row_vector_ = !n_.rows.empty() && n_.width > 0 && n_.rows.back().var.single_name() == n_.vector_loop;
+    for (const auto& ph : n_.phases)
+      row_vector_ = row_vector_ && can_vectorize(k_.subject, k_.how, ph, n_.vector_loop);
+    split_ = n_.rows.empty() && n_.parallel && !n_.phases.empty() && !n_.phases[0].loops.empty() && n_.phases[0].scanned.empty();
+    for (std::size_t i = 0; i < n_.phases.size(); ++i)
+      for (const auto& st : n_.phases[i].statements) {
+        const auto c = value_of(st).combine;
+        split_ = split_ && (i == 0 ? (reduces(value_of(st)) && st.spatial == 0 && c != combiner::argmax && c != combiner::argmin && c != combiner::any && c != combiner::all)
+                                   : n_.phases[i].loops.empty());
+      }
+    out.code = "// " + n_.name + "\n" + (split_ ? split_text(out) : loops_text(out));
+    return out;
+  }
+
+private:
+  kernel_state& k_;
+  const nest& n_;
+  bool row_vector_ = false;
+  bool split_ = false;
+  bool streamed_ = false;
+
+  const value& value_of(const statement& st) const { return k_.subject.values[static_cast<std::size_t>(st.value)]; }
+  bool is_local(const statement& st) const { return st.spatial == 0; }
+
+  std::string buffers_text(const printed_nest& out, bool parallel) const {
+    std::string code;
+    for (const auto& b : out.buffers)
+      if (b.per_thread)
+        code += b.type + "* const " + b.name + " = (" + b.type + "*)((char*)" + b.name + "_all" +
+                (parallel ? " + omp_get_thread_num() * room((" + b.elements + ") * (i64)sizeof(" + b.type + "))" : "") + ");\n";
+    return code;
+  }
+
+  std::string header(const dimension& d) const {
+    const auto v = d.var.single_name();
+    return "for (i64 " + v + " = 0; " + v + " < " + d.extent.text() + "; ++" + v + ")";
+  }
+
+  std::string loops_text(const printed_nest& out) {
+    const int copies = row_vector_ ? n_.unroll : 1;
+    std::string inner;
+    if (row_vector_) {
+      const auto& last = n_.rows.back();
+      const auto v = last.var.single_name();
+      const std::string block = std::to_string(n_.width * copies);
+      std::string vector;
+      for (int c = 0; c < copies; ++c) {
+        const auto one = body_text(n_.width, index(static_cast<std::int64_t>(c) * n_.width));
+        vector += copies > 1 ? "{\n" + indented(one, 1) + "}\n" : one;
+      }
+      inner = "const i64 " + v + "_first = " + v + "_block * " + block + ";\n";
+      inner += "if (" + v + "_first + " + block + " <= " + last.extent.text() + ") {\n  const i64 " + v + " = " + v + "_first;\n" + indented(vector, 1);
+      inner += "} else {\n  for (i64 " + v + " = " + v + "_first; " + v + " < " + last.extent.text() + "; ++" + v + ") {\n" + indented(body_text(0, index(0)), 2) + "  }\n}\n";
+      inner = "for (i64 " + v + "_block = 0; " + v + "_block < (" + last.extent.text() + " + " + std::to_string(n_.width * copies - 1) + ") / " + block + "; ++" + v + "_block) {\n" +
+              indented(inner, 1) + "}\n";
+    } else {
+      inner = body_text(0, index(0));
+      if (!n_.rows.empty())
+        inner = header(n_.rows.back()) + " {\n" + indented(inner, 1) + "}\n";
+      else
+        inner = "{\n" + indented(inner, 1) + "}\n";
+    }
+    for (std::size_t r = n_.rows.size(); r-- > 1;)
+      inner = header(n_.rows[r - 1]) + "\n" + indented(inner, 1);
+    const bool parallel = n_.parallel && !n_.rows.empty();
+    std::string share;
+    if (parallel) {
+      share = "#pragma omp for schedule(static" + (n_.grain > 0 ? ", " + std::to_string(n_.grain) : std::string()) + ")";
+      if (n_.rows.size() > 1)
+        share += " collapse(" + std::to_string(n_.rows.size()) + ")";
+      share += " nowait\n";
+    }
+    std::string code = buffers_text(out, parallel) + share + inner;
+    if (streamed_)
+      code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
+    const bool braces = parallel || !out.buffers.empty();
+    return (parallel ? "#pragma omp parallel\n" : "") + (braces ? "{\n" + indented(code, 1) + "}\n" : code);
+  }
+
+  /// All phases of one row (or of `width` rows side by side, shifted by `shift`).
+  std::string body_text(int width, const index& shift) {
+    std::string code;
+    std::set<int> vector_scalars;
+    const std::string row = n_.rows.empty() ? "" : n_.rows.back().var.single_name();
+    for (const auto& original : n_.phases) {
+      phase ph = original;
+      if (width > 0 && !shift.is(0))
+        for (auto& st : ph.statements)
+          shifted(st, n_.rows.back().var, shift);
+      code += phase_text(ph, width > 0 ? row : "", width, vector_scalars);
+    }
+    return code;
+  }
+
+  static void shifted(statement& st, const index& var, const index& by) {
+    const std::map<std::string, index> names{{var.single_name(), var + by}};
+    st.body = substitute(st.body, names);
+    st.target = st.target.substitute(names);
+  }
+
+  // One phase ---------------------------------------------------------------------------------------------------------------------------
+  struct pass {
+    const phase* ph = nullptr;
+    emitter* e = nullptr;
+    std::vector<statement> statements; // as shifted for this copy
+    std::size_t vector_at = static_cast<std::size_t>(-1); // which loop is the vector loop
+    int width = 0;       // of the current variant; 0: scalar
+    int row_width = 0;   // rows are the vector
+    int accumulators = 1;
+    int copy = 0;
+    bool wide = false;   // scalar sums in double
+    bool simd = false;
+    bool ranged = false; // loop 0 runs from first_ to last_
+  };
+
+  std::string phase_text(const phase& ph, const std::string& row, int row_width, std::set<int>& vector_scalars, bool ranged = false) {
+    std::vector<std::string> names;
+    for (const auto& l : ph.loops)
+      names.push_back(l.var.single_name());
+    emitter e(k_, names);
+    e.vector_scalars = vector_scalars;
+    e.prefetch = n_.prefetch;
+    if (row_width > 0)
+      e.vectorize(row, row_width);
+    pass s;
+    s.ph = &ph;
+    s.e = &e;
+    s.statements = ph.statements;
+    s.row_width = row_width;
+    s.ranged = ranged;
+    if (row_width == 0 && n_.width > 0 && !row_vector_)
+      for (std::size_t l = 0; l < ph.loops.size(); ++l)
+        if ((ph.loops[l].var.single_name() == n_.vector_loop || same_kind(ph.loops[l])) && can_vectorize(k_.subject, k_.how, ph, ph.loops[l].var.single_name()) &&
+            vector_position_fits(ph, l))
+          s.vector_at = l;
+    s.accumulators = std::max(1, n_.accumulators);
+    s.wide = s.vector_at == static_cast<std::size_t>(-1) && row_width == 0 && n_.width == 0 && k_.real == "float";
+    s.simd = s.wide && plain_simd(ph);
+    s.wide = s.wide && !s.simd;
+    const auto inner = level(s, 0);
+    std::string code;
+    for (const auto& l : e.lifted[0])
+      code += l + "\n";
+    code += inner;
+    for (const auto& st : ph.statements)
+      if (row_width > 0 && is_local(st))
+        vector_scalars.insert(st.value);
+    return code;
+  }
+
+  /// The vector loop named in one phase stands for the loops of the same name in the others.
+  bool same_kind(const dimension& d) const {
+    for (const auto& ph : n_.phases)
+      for (const auto& l : ph.loops)
+        if (l.var.single_name() == n_.vector_loop)
+          return l.name == d.name && l.extent == d.extent;
+    return false;
+  }
+
+  /// The last loop, or the last of the loops that every statement keeps.
+  static bool vector_position_fits(const phase& ph, std::size_t l) {
+    for (const auto& st : ph.statements)
+      if (!(l + 1 == ph.loops.size() || l < st.spatial))
+        return false;
+    return true;
+  }
+
+  /// A plain sum over neighbours: the compiler may use vectors for it.
+  bool plain_simd(const phase& ph) const {
+    if (ph.statements.size() != 1 || ph.loops.empty())
+      return false;
+    const auto& st = ph.statements[0];
+    const auto& v = value_of(st);
+    const auto last = ph.loops.back().var.single_name();
+    if (v.combine != combiner::sum || v.type != dtype::float32 || st.spatial + 1 != ph.loops.size() || !can_vectorize(k_.subject, k_.how, ph, last))
+      return false;
+    bool ok = true;
+    walk(st.body, [&](const expr& x) {
+      for (const auto& i : x.at) {
+        const auto c = i.coefficient(last);
+        ok = ok && c && (c->is(0) || c->is(1)) && x.guards.empty();
+      }
+    });
+    return ok;
+  }
+
+  std::string level(pass& s, std::size_t d) {
+    std::string open;
+    std::string close;
+    for (const auto& st : s.statements)
+      if (reduces(value_of(st)) && st.spatial == d) {
+        open += declared(s, st);
+        close += finished(s, st);
+      }
+    std::string inner = d == s.ph->loops.size() ? innermost(s) : loop_text(s, d);
+    return open + inner + close;
+  }
+
+  bool vector_reduced(const pass& s, const statement& st) const { return s.vector_at != static_cast<std::size_t>(-1) && st.spatial <= s.vector_at; }
+
+  std::string declared(const pass& s, const statement& st) {
+    const auto& v = value_of(st);
+    const auto acc = v.name + "_acc";
+    if (s.row_width > 0 || (s.width > 0 && !vector_reduced(s, st))) {
+      const int w = s.row_width > 0 ? s.row_width : s.width;
+      k_.used.vector("splat", w);
+      return "f32x" + std::to_string(w) + " " + acc + " = splat" + std::to_string(w) + "(" + initial(k_, v) + ");\n";
+    }
+    std::string code = accumulator_type(k_, v, s.wide && v.combine == combiner::sum) + " " + acc + " = " + initial(k_, v) + ";\n";
+    if (v.combine == combiner::argmax || v.combine == combiner::argmin)
+      code += "i64 " + v.name + "_at = -1;\n";
+    if (vector_reduced(s, st)) {
+      k_.used.vector("splat", n_.width);
+      for (int a = 0; a < s.accumulators; ++a)
+        code += "f32x" + std::to_string(n_.width) + " " + acc + std::to_string(a) + " = splat" + std::to_string(n_.width) + "(" + initial(k_, v) + ");\n";
+    }
+    return code;
+  }
+
+  /// Vector accumulators join into the scalar one: before the scalar rest of the loop runs.
+  std::string joined(const pass& s) {
+    std::string code;
+    for (const auto& st : s.statements) {
+      const auto& v = value_of(st);
+      if (!reduces(v) || !vector_reduced(s, st) || st.spatial > s.vector_at)
+        continue;
+      const auto acc = v.name + "_acc";
+      for (int a = 1; a < s.accumulators; ++a)
+        code += combined(k_, v, acc + "0", acc + std::to_string(a), n_.width) + "\n";
+      if (v.combine == combiner::sum) {
+        k_.used.vector("total", n_.width);
+        code += acc + " += total(" + acc + "0);\n";
+      } else {
+        code += "for (int l = 0; l < " + std::to_string(n_.width) + "; ++l)\n  " + combined(k_, v, acc, acc + "0[l]", 0) + "\n";
+      }
+    }
+    return code;
+  }
+
+  std::string finished(pass& s, const statement& st) {
+    const auto& v = value_of(st);
+    const auto acc = v.name + "_acc";
+    const bool vector = s.row_width > 0 || (s.width > 0 && !vector_reduced(s, st));
+    const bool arg = v.combine == combiner::argmax || v.combine == combiner::argmin;
+    text t{arg ? v.name + "_at" : (s.wide && v.combine == combiner::sum && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc),
+           arg || !(is_floating(v.type) || v.type == dtype::boolean) ? text_type::integer : v.type == dtype::boolean ? text_type::boolean : text_type::real, vector};
+    std::string code = vector_reduced(s, st) && s.row_width == 0 ? joined_once(s, st) : "";
+    return code + kept(s, st, t);
+  }
+  std::string joined_once(const pass&, const statement&) { return ""; }
+
+  /// A value becomes a local of the row and, where somebody else reads it, a store.
+  std::string kept(pass& s, const statement& st, const text& t) {
+    const auto& v = value_of(st);
+    std::string code;
+    if (is_local(st) && !s.ranged) {
+      code += "const auto " + row_name(v) + " = " + (v.type == dtype::float32 && !t.vector ? "(float)" : "") + (t.vector ? s.e->as_vector(t) : t.code) + ";\n";
+      if (k_.how.stored[static_cast<std::size_t>(st.value)] != storage::row_scalar)
+        code += stored(s, st, t.vector ? t : text{row_name(v), t.type, false});
+      return code;
+    }
+    if (s.ranged) // a thread's share of a reduction
+      return v.name + "_parts[16 * omp_get_thread_num()] = " + t.code + ";\n";
+    return stored(s, st, t);
+  }
+
+  std::string stored(pass& s, const statement& st, const text& t) {
+    const bool stream = k_.how.streamed.contains(st.value);
+    streamed_ = streamed_ || (stream && t.vector);
+    return s.e->store(st.value, st.target.text(), t, stream) + "\n";
+  }
+
+  std::string innermost(pass& s) {
+    std::string code;
+    std::vector<expr_ref> all;
+    for (const auto& st : s.statements)
+      all.push_back(st.body);
+    s.e->announce(all);
+    const std::size_t depth = s.ph->loops.size();
+    for (const auto& st : s.statements) {
+      const auto& v = value_of(st);
+      const auto flush = [&] {
+        for (const auto& l : s.e->lifted[depth])
+          code += l + "\n";
+        s.e->lifted[depth].clear();
+      };
+      if (v.combine == combiner::argmax || v.combine == combiner::argmin) {
+        const auto candidate = s.e->emit(st.body->args[0], depth);
+        const auto where = s.e->emit(st.body->args[1], depth);
+        flush();
+        const std::string sign = v.combine == combiner::argmax ? " > " : " < ";
+        const auto acc = v.name + "_acc";
+        code += "if (" + v.name + "_at < 0 || " + candidate.code + sign + acc + " || (" + candidate.code + " != " + candidate.code + " && " + acc + " == " + acc + ")) {\n  " + acc +
+                " = " + candidate.code + ";\n  " + v.name + "_at = " + where.code + ";\n}\n";
+        continue;
+      }
+      auto t = s.e->emit(st.body, depth);
+      flush();
+      if (v.kind == value::kind_t::map) {
+        const bool read_again = s.statements.size() > 1;
+        if (depth == 0) {
+          code += kept(s, st, t);
+          continue;
+        }
+        if (read_again) {
+          const auto name = v.name + "_" + std::to_string(k_.counter++);
+          code += "const auto " + name + " = " + t.code + ";\n";
+          t.code = name;
+          s.e->define(s.e->load_key(st.value, st.target), t, depth);
+        }
+        code += stored(s, st, t);
+        continue;
+      }
+      const bool vector = s.row_width > 0 || s.width > 0;
+      const int w = s.row_width > 0 ? s.row_width : s.width;
+      const std::string x = vector ? s.e->as_vector(t) : v.type == dtype::boolean ? t.code : is_floating(v.type) ? s.e->as_real(t) : t.code;
+      std::string acc = v.name + "_acc";
+      if (s.width > 0 && vector_reduced(s, st))
+        acc += std::to_string(s.copy % s.accumulators);
+      code += combined(k_, v, acc, x, vector ? w : 0) + "\n";
+      if (v.kind == value::kind_t::scan)
+        code += stored(s, st, text{s.wide && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc, is_floating(v.type) ? text_type::real : text_type::integer, vector});
+    }
+    return code;
+  }
+
+  std::string drained(pass& s, std::size_t depth) {
+    std::string code;
+    for (const auto& l : s.e->lifted[depth])
+      code += l + "\n";
+    s.e->forget(depth);
+    return code;
+  }
+
+  std::string loop_text(pass& s, std::size_t d) {
+    const auto& l = s.ph->loops[d];
+    const auto v = l.var.single_name();
+    const std::string first = s.ranged && d == 0 ? v + "_first" : "0";
+    const std::string last = s.ranged && d == 0 ? v + "_last" : l.extent.text();
+    std::string scan;
+    if (s.ph->scanned == v)
+      for (const auto& st : s.statements)
+        if (value_of(st).kind == value::kind_t::scan) {
+          if (s.row_width > 0)
+            k_.used.vector("splat", s.row_width);
+          scan += s.row_width > 0 ? "f32x" + std::to_string(s.row_width) + " " + value_of(st).name + "_acc = splat" + std::to_string(s.row_width) + "(" + initial(k_, value_of(st)) + ");\n"
+                                  : accumulator_type(k_, value_of(st), s.wide) + " " + value_of(st).name + "_acc = " + initial(k_, value_of(st)) + ";\n";
+        }
+    if (d != s.vector_at) {
+      auto inner = level(s, d + 1);
+      inner = drained(s, d + 1) + inner;
+      std::string pragma;
+      if (s.simd && d + 1 == s.ph->loops.size())
+        pragma = "#pragma omp simd reduction(+ : " + value_of(s.statements[0]).name + "_acc)\n";
+      return scan + pragma + "for (i64 " + v + " = " + first + "; " + v + " < " + last + "; ++" + v + ") {\n" + indented(inner, 1) + "}\n";
+    }
+    return "i64 " + v + " = " + first + ";\n" + vector_loops(s, d, v, last, l.extent);
+  }
+
+  /// The vector loop: as many copies as accumulators and unrolling ask for, then single vectors, then scalars.
+  std::string vector_loops(pass& s, std::size_t d, const std::string& v, const std::string& last, const index& extent) {
+    bool any_reduced = false;
+    for (const auto& st : s.statements)
+      any_reduced = any_reduced || (reduces(value_of(st)) && st.spatial <= d);
+    const int copies = std::max(any_reduced ? s.accumulators : 1, n_.unroll);
+    const auto original = s.statements;
+    std::string code;
+    s.width = n_.width;
+    s.e->vectorize(v, n_.width);
+    const auto variant = [&](int n) {
+      std::string all;
+      for (int c = 0; c < n; ++c) {
+        s.copy = c;
+        s.statements = original;
+        for (auto& st : s.statements)
+          if (c > 0)
+            shifted(st, s.ph->loops[d].var, index(static_cast<std::int64_t>(c) * n_.width));
+        auto inner = level(s, d + 1);
+        inner = drained(s, d + 1) + inner;
+        all += n > 1 ? "{\n" + indented(inner, 1) + "}\n" : inner;
+      }
+      s.statements = original;
+      s.copy = 0;
+      const auto step = std::to_string(n * n_.width);
+      code += "for (; " + v + " + " + step + " <= " + last + "; " + v + " += " + step + ") {\n" + indented(all, 1) + "}\n";
+    };
+    const auto known = s.ranged ? std::nullopt : extent.constant();
+    if (copies > 1 && (!known || *known >= copies * n_.width))
+      variant(copies);
+    if (copies == 1 || !known || *known % (copies * n_.width) >= n_.width || *known < copies * n_.width)
+      variant(1);
+    code += joined(s);
+    s.width = 0;
+    s.e->vectorize("", 0);
+    if (!known || *known % n_.width != 0) {
+      auto inner = level(s, d + 1);
+      inner = drained(s, d + 1) + inner;
+      code += "for (; " + v + " < " + last + "; ++" + v + ") {\n" + indented(inner, 1) + "}\n";
+    }
+    return code;
+  }
+
+  // A reduction without rows, shared among the threads -----------------------------------------------------------------------------------
+  std::string split_text(printed_nest& out) {
+    const auto& ph = n_.phases[0];
+    const auto v = ph.loops[0].var.single_name();
+    std::set<int> none;
+    const auto share = phase_text(ph, "", 0, none, true);
+    std::string code = "#pragma omp parallel\n{\n  const i64 threads = omp_get_max_threads(), thread = omp_get_thread_num();\n";
+    const auto n = ph.loops[0].extent.text();
+    // Shares start at multiples of 64 so that vectors stay whole.
+    code += "  const i64 " + v + "_share = ((" + n + " + threads - 1) / threads + 63) / 64 * 64;\n";
+    code += "  const i64 " + v + "_first = thread * " + v + "_share < " + n + " ? thread * " + v + "_share : " + n + ";\n";
+    code += "  const i64 " + v + "_last = " + v + "_first + " + v + "_share < " + n + " ? " + v + "_first + " + v + "_share : " + n + ";\n";
+    code += indented(share, 1) + "}\n";
+    std::string begin;
+    for (const auto& st : ph.statements) {
+      const auto& x = value_of(st);
+      const auto type = accumulator_type(k_, x, x.combine == combiner::sum && k_.real == "float");
+      const auto parts = x.name + "_parts";
+      out.buffers.push_back({parts, type, "16 * omp_get_max_threads()", false});
+      begin += "for (int thread = 0; thread < omp_get_max_threads(); ++thread)\n  " + parts + "[16 * thread] = " + initial(k_, x) + ";\n";
+      code += type + " " + x.name + "_acc = " + initial(k_, x) + ";\nfor (int thread = 0; thread < omp_get_max_threads(); ++thread)\n  " +
+              combined(k_, x, x.name + "_acc", parts + "[16 * thread]", 0) + "\n";
+      code += "const auto " + row_name(x) + " = " + (is_floating(x.type) ? "(" + k_.real + ")" : "") + x.name + "_acc;\n";
+      if (k_.how.stored[static_cast<std::size_t>(st.value)] != storage::row_scalar) {
+        emitter e(k_, {});
+        code += e.store(st.value, st.target.text(), {row_name(x), is_floating(x.type) ? text_type::real : text_type::integer, false}, false) + "\n";
+      }
+    }
+    for (std::size_t i = 1; i < n_.phases.size(); ++i)
+      code += phase_text(n_.phases[i], "", 0, none);
+    return "{\n" + indented(begin + code, 1) + "}\n";
+  }
+};
+
+} // namespace
+
+printed_nest print_rows(kernel_state& k, const nest& n) { return row_printer(k, n).run(); }
+
+} // namespace kevolve::synthesis

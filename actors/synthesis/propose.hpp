@@ -1,0 +1,35 @@
+// What to try next: the neighbourhood of a schedule as single transformations with reasons, the analytic first schedule, crossover and fresh
+// starts. Reads diagnosis and history; draws only from the given rng. Pure; any thread.
+#pragma once
+
+#include "actors/synthesis/generator.hpp"
+#include "actors/synthesis/plan.hpp"
+
+namespace kevolve::synthesis {
+
+struct move {
+  schedule to;
+  transformation edge;
+  double weight = 1; // how promising; drawn in proportion
+};
+
+/// Facts about an operator that proposals need and that do not change during a session.
+struct outlook {
+  const program* subject = nullptr;
+  std::vector<workload> workloads;
+  std::string compiler;
+  int width = 16;                       // float lanes of the target's vectors
+  std::vector<std::int64_t> axis_values; // estimate of each axis: geometric mean over the workloads
+
+  [[nodiscard]] std::int64_t estimate(const index& i) const;
+};
+
+outlook look_at(const program& p, const problem& subject, const target& on, const std::string& compiler);
+/// A compound first schedule by a cost model: fusion, rows, vectors, accumulators, parallel rows, blocking of contractions.
+schedule analytic_schedule(const outlook& o);
+/// All single transformations of `from`, with reasons drawn from the parent's diagnosis.
+std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent);
+/// One draw: applies history to the weights, mixes in crossover, priors and fresh starts. Empty when nothing new is left.
+std::vector<move> ranked(const outlook& o, const context& given, rng& draw);
+
+} // namespace kevolve::synthesis
