@@ -39,16 +39,16 @@ void classify(const shares& s, evaluation& e) {
   } else if (s.latency_s / static_cast<double>(e.timings.size()) < short_call_s) {
     d.limited_by = bound::launch;
     d.hints.push_back("a call takes about as long as starting threads: use fewer threads or none for this size");
-  } else if (scalar >= 0.35) {
-    d.limited_by = bound::compute;
+  } else if (plain && scalar >= 0.35) {
+    d.limited_by = bound::compute; // scalar code near its own peak
   } else {
-    d.limited_by = compute > memory ? bound::compute : bound::latency;
+    d.limited_by = memory >= 0.25 && memory > 2 * compute ? bound::memory : compute >= 0.25 ? bound::compute : bound::latency;
   }
   if (plain)
     d.hints.push_back("the compiler reports no vectorised loop: give it unit strides, independent accumulators and flags that allow reassociation");
   if (d.limited_by == bound::memory) {
     d.hints.push_back("bound by memory at " + percent(memory) + " of the host's bandwidth for this working set" +
-                      (memory < 0.85 ? ": move each byte once (fuse passes, keep rows in cache), stream outputs past the caches when they do not fit"
+                      std::string(memory < 0.85 ? ": move each byte once (fuse passes, keep rows in cache), stream outputs past the caches when they do not fit"
                                      : ": near the roof, only fewer bytes would help"));
   } else if (d.limited_by == bound::compute) {
     d.hints.push_back("bound by compute at " + percent(compute) + " of the FMA peak: more independent accumulators, wider vectors, register blocking, packed operands");

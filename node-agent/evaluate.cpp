@@ -6,6 +6,7 @@
 #include "node-agent/judge_link.hpp"
 #include "node-agent/roofs.hpp"
 #include "node-agent/trace.hpp"
+#include "node-agent/trace.hpp"
 
 #include <algorithm>
 #include <chrono>

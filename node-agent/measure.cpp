@@ -33,16 +33,15 @@ struct side {
     return true;
   }
 
-  /// Finds the hand-shake's median and how many calls fill a sample.
+  /// Finds the least hand-shake and how many calls fill a sample.
   bool calibrate(std::uint32_t slot, double sample_s) {
-    std::vector<double> shakes;
-    for (int i = 0; i < 9; ++i) {
+    handshake_s = 1;
+    for (int i = 0; i < 12; ++i) {
       const call_end e = who->call(slot, 0);
       if (!e.good())
         return *end = e, false;
-      shakes.push_back(e.seconds);
+      handshake_s = std::min(handshake_s, e.seconds);
     }
-    handshake_s = median(shakes);
     const double wanted = std::max(sample_s, handshakes_per_sample * handshake_s);
     for (std::uint32_t n = 1;;) {
       const call_end e = who->call(slot, n);

@@ -1,8 +1,9 @@
 // How two programs are timed against each other.
 //
 // Clock: the judge's CLOCK_MONOTONIC around one request and its reply; a sample is `calls` calls of the entry point made by one request.
-// The hand-shake (a request for 0 calls) is measured with the same processes in the same minute and its median subtracted; `calls` is so
-// chosen that a sample lasts at least 200 us and 50 hand-shakes, so what the subtraction leaves is below 1%.
+// The least hand-shake (a request for 0 calls) of a dozen, with the same processes just before, is subtracted: never more than a call
+// really spent, so no disturbance makes a time too short. `calls` is so chosen that a sample lasts at least 200 us and 50 hand-shakes: what
+// a usual hand-shake costs beyond the least one is then below 1%.
 // Order: blocks of four samples, candidate-anchor-anchor-candidate or the reverse, drawn at random for each block. A drift that is linear
 // over a block cancels in the block's ratio; the random order makes "who profits from what is left" a fair coin.
 // Memory: both programs map the same pages, hence the same physical memory, caches and TLB entries per page. A sample uses one slot; blocks
