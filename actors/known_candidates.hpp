@@ -1,14 +1,13 @@
-// The candidates of a session in the order of its log: appended by the session's actor, read as a prefix by its synthesizers, which must not
-// propose one again. A proposal sees exactly those before it in the log, so asking again gives the same answer. Thread-safe.
+// The candidates of a session in the order of its log: added by the session's actor, asked about by its synthesizers, which must not propose one
+// again. A proposal sees exactly those before it in the log, so asking again gives the same answer. Thread-safe; constant time.
 #pragma once
 
+#include "actors/tree.hpp"
 #include "protocol/candidate.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <mutex>
-#include <string>
-#include <vector>
+#include <unordered_map>
 
 namespace kevolve::actors {
 
@@ -16,20 +15,25 @@ class known_candidates {
 public:
   void add(const candidate_id& id) {
     std::lock_guard lock(mutex_);
-    ids_.push_back(id);
+    place_.try_emplace(search::key_of(id), static_cast<std::uint32_t>(place_.size()));
   }
   [[nodiscard]] std::uint32_t size() const {
     std::lock_guard lock(mutex_);
-    return static_cast<std::uint32_t>(ids_.size());
+    return static_cast<std::uint32_t>(place_.size());
   }
-  [[nodiscard]] std::vector<candidate_id> first(std::uint32_t count) const {
+  /// It is one of the first `count` that were added.
+  [[nodiscard]] bool among_first(const candidate_id& id, std::uint32_t count) const {
     std::lock_guard lock(mutex_);
-    return {ids_.begin(), ids_.begin() + std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(ids_.size()))};
+    auto found = place_.find(search::key_of(id));
+    return found != place_.end() && found->second < count;
   }
 
 private:
+  struct spread {
+    std::size_t operator()(const search::candidate_key& key) const noexcept { return key.words[0]; } // of a SHA-256: uniform already
+  };
   mutable std::mutex mutex_;
-  std::vector<candidate_id> ids_;
+  std::unordered_map<search::candidate_key, std::uint32_t, spread> place_;
 };
 
 } // namespace kevolve::actors

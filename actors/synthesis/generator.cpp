@@ -46,7 +46,8 @@ public:
   result<proposal> propose(const context& given, rng draw) const override {
     for (const auto& m : ranked(outlook_, given, draw)) {
       KEVOLVE_TRY(p, print(m.to, m.edge));
-      if (std::find(given.refused.begin(), given.refused.end(), p.what.id) == given.refused.end())
+      if (std::find(given.refused.begin(), given.refused.end(), p.what.id) == given.refused.end() &&
+          !(given.is_known && given.is_known(p.what.id)))
         return p;
     }
     return error{errc::refused, "operator \"" + subject_.op.name + "\": every schedule in this neighbourhood is known already"};

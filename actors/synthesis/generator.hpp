@@ -8,6 +8,7 @@
 #include "protocol/operator.hpp"
 #include "protocol/rng.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct context {
   std::vector<attempt> siblings;        // the parent's other children, newest first (siblings, combined)
   std::vector<schedule> priors;         // injected: leaders of like operators, skills
   std::vector<std::string> refused;     // candidate ids known to the session: proposing one again is a wasted draw
+  std::function<bool(const candidate_id&)> is_known; // the same asked one by one (a session may know 100,000); empty: only `refused`
 };
 
 struct proposal {
