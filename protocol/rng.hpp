@@ -26,7 +26,8 @@ public:
   constexpr double uniform() noexcept { return static_cast<double>((*this)() >> 11) * 0x1.0p-53; }
   /// Uniform in [0, n); n > 0. The bias of the multiply-shift is below n / 2^64.
   constexpr std::uint64_t below(std::uint64_t n) noexcept {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>((*this)()) * n) >> 64);
+    __extension__ using wide = unsigned __int128;
+    return static_cast<std::uint64_t>((static_cast<wide>((*this)()) * n) >> 64);
   }
   constexpr bool chance(double p) noexcept { return uniform() < p; }
 
