@@ -104,12 +104,14 @@ synthesis::context draw_context(memory_operator memory, std::uint32_t results_se
   return context;
 }
 
-node_history::node_history(const node_history& parent) {
-  auto skip = parent.ancestors_.size() + 1 > ancestors_kept ? parent.ancestors_.size() + 1 - ancestors_kept : 0;
-  ancestors_.reserve(std::min(parent.ancestors_.size() + 1, ancestors_kept));
-  ancestors_.assign(parent.ancestors_.begin() + static_cast<std::ptrdiff_t>(skip), parent.ancestors_.end());
-  if (parent.self_)
-    ancestors_.push_back(parent.self_);
+node_history node_history::child() const {
+  node_history below;
+  auto skip = ancestors_.size() + 1 > ancestors_kept ? ancestors_.size() + 1 - ancestors_kept : 0;
+  below.ancestors_.reserve(ancestors_.size() + 1 - skip);
+  below.ancestors_.assign(ancestors_.begin() + static_cast<std::ptrdiff_t>(skip), ancestors_.end());
+  if (self_)
+    below.ancestors_.push_back(self_);
+  return below;
 }
 
 void node_history::add_child(entry child) {

@@ -64,9 +64,8 @@ synthesis::context draw_context(memory_operator memory, std::uint32_t results_se
 class node_history final : public history_view {
 public:
   using entry = std::shared_ptr<const remembered>;
-  node_history() = default; // the root's
-  /// A child's: its ancestors are its parent and the parent's own newest ones.
-  explicit node_history(const node_history& parent);
+  /// A child's: its ancestors are this node and its own newest ones.
+  [[nodiscard]] node_history child() const;
 
   void settle(entry own) { self_ = std::move(own); }
   void add_child(entry child);

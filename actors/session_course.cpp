@@ -113,9 +113,13 @@ bool session::propose_one() {
     return false;
   proposal_made made{number, {}, memory_operator::inherit, state_.results(), 0, "", "generator"}; // the root is the plain loop nest
   if (number > 0) {
-    auto selected = state_.how().select(nodes, number, rng(settings.seed, number, "select"));
-    if (!selected && !state_.open().empty())
+    if (starved_)
       return false;
+    auto selected = state_.how().select(nodes, number, rng(settings.seed, number, "select"));
+    if (!selected && !state_.open().empty()) {
+      starved_ = true;
+      return false;
+    }
     if (!selected)
       selected = selection{{0}, 0};
     stagnation stagnates{state_.results_since_leader(), std::max(8u, plateau_of(settings) / 4)};

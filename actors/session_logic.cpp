@@ -49,6 +49,7 @@ std::vector<effect> session::step(input in, moment now) {
 
 void session::append(event e) {
   state_.apply(e);
+  starved_ = starved_ && std::holds_alternative<candidate_added>(e);
   out_.push_back(append_event{appended_++, std::move(e)});
 }
 

@@ -200,6 +200,7 @@ private:
   double spent_before_s_ = 0;              // in earlier lives, from the log
   double last_progress_s_ = -1;
   bool over_ = false;
+  bool starved_ = false;                   // the policy had nothing to expand; so until something settles
   std::string stopping_;                   // why no more is proposed
   std::string problem_;                    // why the root is unusable
   errc problem_code_ = errc::synthesizer;

@@ -54,11 +54,6 @@ void tree::pass(node_number n) {
   KEVOLVE_CHECK(node.status == node_status::waiting);
   node.status = node_status::passed;
   passed_.push_back(n);
-  if (node.parent != no_node) {
-    auto& above = nodes_[node.parent];
-    node.next_sibling = above.first_child;
-    above.first_child = n;
-  }
 }
 
 void tree::retire(node_number n, node_status as) {
@@ -69,12 +64,6 @@ void tree::retire(node_number n, node_status as) {
     auto& above = nodes_[node.parent];
     KEVOLVE_CHECK(above.live_children > 0);
     --above.live_children;
-    if (node.status == node_status::passed) {
-      auto* link = &above.first_child;
-      while (*link != n)
-        link = &nodes_[*link].next_sibling;
-      *link = node.next_sibling;
-    }
   }
   if (node.status == node_status::passed)
     std::erase(passed_, n);
@@ -118,8 +107,7 @@ std::size_t tree::bytes() const {
 std::uint64_t tree::digest() const {
   std::uint64_t digest = nodes_.size();
   for (const auto& n : nodes_) {
-    for (auto part : {n.key.words[0], n.key.words[1], std::uint64_t{n.parent} << 32 | n.second, std::uint64_t{n.first_child} << 32 | n.next_sibling,
-                      std::uint64_t{n.children} << 32 | n.live_children, std::uint64_t{n.ordinal} << 32 | n.strategy,
+    for (auto part : {n.key.words[0], n.key.words[1], std::uint64_t{n.parent} << 32 | n.second, std::uint64_t{n.children} << 32 | n.live_children, std::uint64_t{n.ordinal} << 32 | n.strategy,
                       std::uint64_t{n.generation} << 40 | std::uint64_t{n.island} << 32 | static_cast<std::uint64_t>(n.status) << 24 |
                         static_cast<std::uint64_t>(n.limited_by) << 16 | static_cast<std::uint64_t>(n.result) << 8 |
                         static_cast<std::uint64_t>(n.memory)})

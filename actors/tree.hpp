@@ -45,8 +45,6 @@ struct tree_node {
   candidate_key key;
   node_number parent = no_node;
   node_number second = no_node;     // crossover
-  node_number first_child = no_node; // of those that passed, newest first
-  node_number next_sibling = no_node;
   std::uint32_t children = 0;       // ever proposed
   std::uint32_t live_children = 0;  // proposed, waiting or passed
   std::uint32_t attempts = 0;       // infrastructure faults so far
@@ -73,7 +71,7 @@ public:
   node_number add(node_number parent, node_number second);
   /// Its evaluation passed: from now on it may be expanded.
   void pass(node_number n);
-  /// A node left the live ones (failed or closed); one that had passed is taken back (rare, linear in its siblings and the tree).
+  /// A node left the live ones (failed or closed); one that had passed is taken back (rare, linear in the tree).
   void retire(node_number n, node_status as);
   /// Nodes that passed, in the order in which they did.
   [[nodiscard]] const std::vector<node_number>& passed() const { return passed_; }

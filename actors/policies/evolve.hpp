@@ -12,9 +12,9 @@ namespace kevolve::search {
 struct evolve_shape {
   std::uint32_t islands = 3;
   std::uint32_t population = 16;    // per island
-  std::uint32_t migrate_every = 8;  // results that passed on an island
+  std::uint32_t migrate_every = 3;  // results that passed on an island
   std::uint32_t archive = 4096;     // cells
-  double crossover = 0.2;
+  double crossover = 0.15;
 };
 /// Few islands for a short search, more for a long one.
 evolve_shape shape_for(const session_settings& settings);

@@ -1,6 +1,6 @@
 // Monte Carlo tree search: UCT from the root with progressive widening (Kocsis and Szepesvari 2006; Couetoux et al. 2011). A visit is counted
-// along the ancestors as soon as a proposal is made, so that proposals in flight spread. Values are scaled between the least and the greatest
-// among siblings, because late gains are small beside the first ones. O(depth x live children), children bounded by the widening.
+// along the ancestors as soon as a proposal is made, so that proposals in flight spread. Values are scaled by what their parent's subtree
+// spans, because late gains are small beside the first ones. O(depth x live children); the widening bounds the children.
 #pragma once
 
 #include "actors/policies/policy.hpp"
@@ -25,9 +25,13 @@ private:
     std::uint32_t passed = 0;
     float sum = 0;            // of the fitness of those that passed
     float best = 0;
+    float rarity = 0;         // 1 / sqrt(visits)
+    node_number first_child = no_node; // of those that passed, newest first
+    node_number next_sibling = no_node;
+    [[nodiscard]] float mean() const { return sum / static_cast<float>(passed); }
   };
-  [[nodiscard]] node_number best_child(const tree& t, node_number n) const;
-  [[nodiscard]] float value(node_number n) const;
+  [[nodiscard]] node_number best_child(node_number n) const;
+  void unlink(const tree& t, node_number n);
   std::vector<statistics> statistics_;
 };
 
