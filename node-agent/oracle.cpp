@@ -17,15 +17,16 @@ operation find_operation(std::string_view op) {
   static const auto table = [] {
     std::unordered_map<std::string_view, operation> all;
     for (auto f : {unary_operations(), binary_operations(), activation_operations(), view_operations(), reduction_operations(),
-                   softmax_operations(), contraction_operations()})
+                   softmax_operations(), contraction_operations(), creation_operations(), indexing_operations(), convolution_operations(),
+                   attention_operations(), normalisation_operations(), pooling_operations(), resampling_operations(),
+                   ordering_operations(), loss_operations(), recurrent_operations()})
       for (const auto& e : f)
         all.emplace(e.name, e.run);
     return all;
   }();
   constexpr std::string_view prefix = "aten.";
-  if (!op.starts_with(prefix))
-    return nullptr;
-  op.remove_prefix(prefix.size());
+  if (op.starts_with(prefix))
+    op.remove_prefix(prefix.size());
   if (auto found = table.find(op); found != table.end())
     return found->second;
   auto found = table.find(op.substr(0, op.find('.')));

@@ -74,6 +74,14 @@ family indexing_operations();
 family reduction_operations();
 family softmax_operations();
 family contraction_operations();
+family convolution_operations();
+family attention_operations();
+family normalisation_operations();
+family pooling_operations();
+family resampling_operations();
+family ordering_operations();
+family loss_operations();
+family recurrent_operations();
 
 /// The operation that runs `op` ("aten.max.dim"), or null.
 operation find_operation(std::string_view op);

@@ -55,6 +55,16 @@ tensor copy_dense(const tensor& t) {
   return map<T, T>(t.type, t, [](T x) { return x; });
 }
 
+template <class T>
+void copy_into(tensor& out, const tensor& window, const tensor& from) {
+  T* to = mutable_data<T>(out) + (window.offset - out.offset);
+  const T* x = data<T>(from);
+  for_rows<2>(window.shape, {window.strides, from.strides}, [&](const auto& at, std::int64_t count, const auto& step) {
+    for (std::int64_t i = 0; i < count; ++i)
+      to[at[0] + i * step[0]] = x[at[1] + i * step[1]];
+  });
+}
+
 std::int64_t truncated(double x) { // what x86 gives for values that do not fit, without undefined behaviour
   if (!(x > -9.3e18 && x < 9.3e18) || x >= 9223372036854775808.0 || x < -9223372036854775808.0)
     return std::numeric_limits<std::int64_t>::min();
@@ -327,6 +337,20 @@ double item(const tensor& t) {
   if (t.count() != 1)
     refuse("a tensor of shape " + to_text(t.shape) + " where one number is needed");
   return t.real() ? *data<double>(t) : static_cast<double>(*data<std::int64_t>(t));
+}
+
+void write_window(tensor& out, const tensor& window, const tensor& from) {
+  tensor source = expand(from, window.shape);
+  if (out.real())
+    copy_into<double>(out, window, as_reals(source));
+  else
+    copy_into<std::int64_t>(out, window, as_integers(source));
+}
+
+tensor copy_of(const tensor& t) {
+  tensor out = t.real() ? make<double>(t.type, t.shape) : make<std::int64_t>(t.type, t.shape);
+  write_window(out, out, t);
+  return out;
 }
 
 } // namespace kevolve::agent::oracle

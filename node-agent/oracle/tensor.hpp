@@ -100,6 +100,10 @@ tensor squeeze(const tensor& t, std::int64_t dim);
 tensor scalar(double value, dtype type = dtype::float64);
 extents broadcast(const extents& a, const extents& b);
 double item(const tensor& t); // of a tensor with one element
+/// A dense copy that the caller may write to.
+tensor copy_of(const tensor& t);
+/// Writes `from`, broadcast and converted, into the part of `out` that `window` views.
+void write_window(tensor& out, const tensor& window, const tensor& from);
 
 /// Calls row(offsets, count, steps) for each innermost run of an index space, dimensions merged where all strides allow.
 template <std::size_t N, class Row>

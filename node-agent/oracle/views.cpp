@@ -120,33 +120,9 @@ results unbind(const call& c) {
   return out;
 }
 
-template <class T>
-void copy_into(tensor& out, const tensor& window, const tensor& from) {
-  T* to = mutable_data<T>(out) + (window.offset - out.offset);
-  const T* x = data<T>(from);
-  for_rows<2>(window.shape, {window.strides, from.strides}, [&](const auto& at, std::int64_t count, const auto& step) {
-    for (std::int64_t i = 0; i < count; ++i)
-      to[at[0] + i * step[0]] = x[at[1] + i * step[1]];
-  });
-}
-
-void write(tensor& out, const tensor& window, const tensor& from) {
-  tensor source = expand(from, window.shape);
-  if (out.real())
-    copy_into<double>(out, window, as_reals(source));
-  else
-    copy_into<std::int64_t>(out, window, as_integers(source));
-}
-
 tensor make_like(dtype type, const extents& shape, double fill) {
   return is_floating(type) ? make_filled<double>(type, shape, fill)
                            : make_filled<std::int64_t>(type, shape, static_cast<std::int64_t>(fill));
-}
-
-tensor copy_of(const tensor& x) {
-  tensor out = is_floating(x.type) ? make<double>(x.type, x.shape) : make<std::int64_t>(x.type, x.shape);
-  write(out, out, x);
-  return out;
 }
 
 tensor concatenate(const std::vector<tensor>& parts, std::int64_t dim, dtype type) {
@@ -162,7 +138,7 @@ tensor concatenate(const std::vector<tensor>& parts, std::int64_t dim, dtype typ
   tensor out = is_floating(type) ? make<double>(type, shape) : make<std::int64_t>(type, shape);
   std::int64_t at = 0;
   for (const auto& part : parts) {
-    write(out, narrow(out, dim, at, part.shape[d]), part);
+    write_window(out, narrow(out, dim, at, part.shape[d]), part);
     at += part.shape[d];
   }
   return out;
@@ -211,7 +187,7 @@ results constant_pad(const call& c) {
   tensor window = out;
   for (std::size_t d = 0; d < shape.size(); ++d)
     window = narrow(window, static_cast<std::int64_t>(d), starts[d], source.shape[d]);
-  write(out, window, source);
+  write_window(out, window, source);
   return {out};
 }
 
@@ -300,8 +276,7 @@ results as_strided(const call& c) {
   return {out};
 }
 
-results diagonal(const call& c) {
-  tensor x = c.value("self");
+tensor diagonal_of(const call& c, const tensor& x) {
   auto offset = c.integer("offset", 0);
   auto a = static_cast<std::size_t>(wrap_dimension(c.integer("dim1", 0), x.rank()));
   auto b = static_cast<std::size_t>(wrap_dimension(c.integer("dim2", 1), x.rank()));
@@ -315,7 +290,7 @@ results diagonal(const call& c) {
     out.shape.erase(out.shape.begin() + static_cast<std::ptrdiff_t>(d));
     out.strides.erase(out.strides.begin() + static_cast<std::ptrdiff_t>(d));
   }
-  return {out};
+  return out;
 }
 
 results repeat(const call& c) {
@@ -336,7 +311,7 @@ results repeat(const call& c) {
 /// A copy of self with `src` written through a view of it.
 results scattered(const call& c, tensor (*window_of)(const call&, const tensor&)) {
   tensor out = copy_of(c.value("self"));
-  write(out, window_of(c, out), c.value("src"));
+  write_window(out, window_of(c, out), c.value("src"));
   return {out};
 }
 
@@ -417,7 +392,8 @@ const entry table[] = {
     {"roll", roll},
     {"unfold", unfold},
     {"as_strided", as_strided},
-    {"diagonal", diagonal},
+    {"diagonal", [](const call& c) -> results { return {diagonal_of(c, c.value("self"))}; }},
+    {"diagonal_scatter", [](const call& c) { return scattered(c, diagonal_of); }},
     {"repeat", repeat},
     {"tile", repeat},
     {"slice_scatter", [](const call& c) { return scattered(c, sliced_window); }},
