@@ -392,8 +392,8 @@ std::string emitter::store(int value, const std::string& offset, const text& t, 
   const auto& v = k_.subject.values[static_cast<std::size_t>(value)];
   if (t.vector) {
     if (stream) {
-      k_.used.vector("stream", width_);
-      return "stream(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
+      k_.used.vector("stream_store", width_);
+      return "stream_store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
     }
     k_.used.vector("", width_);
     return "store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";

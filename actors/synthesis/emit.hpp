@@ -22,6 +22,7 @@ struct kernel_state {
   used_functions used;
   std::string real = "float";   // double when any tensor is float64
   int counter = 0;              // for names of temporaries
+  std::vector<std::string> functions; // whole functions that a nest calls
 };
 
 class emitter {

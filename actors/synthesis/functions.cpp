@@ -176,8 +176,8 @@ static inline $V erf($V x) {
   return c * p / q;
 }
 )"},
-    {"stream", {}, R"(// A store past the cache; needs a vector's alignment, else it is an ordinary store.
-static inline void stream(float* p, $V v) {
+    {"stream_store", {}, R"(// A store past the cache; needs a vector's alignment, else it is an ordinary store.
+static inline void stream_store(float* p, $V v) {
 #if defined(__AVX512F__) && $W == 16
   if (((unsigned long)p & 63) == 0) {
     __builtin_ia32_movntps512(p, v);

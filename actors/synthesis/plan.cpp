@@ -139,11 +139,11 @@ applied apply_blocked(const program& p, plan& out, const schedule_step& s) {
     any = true;
     auto& b = *each->blocked;
     if (s.verb == "cache_block") {
-      b.mc = integer_parameter(s, "mc", b.mc);
-      b.nc = integer_parameter(s, "nc", b.nc);
-      b.kc = integer_parameter(s, "kc", b.kc);
+      b.mc = std::max<std::int64_t>(0, integer_parameter(s, "mc", b.mc));
+      b.nc = std::max<std::int64_t>(0, integer_parameter(s, "nc", b.nc));
+      b.kc = std::max<std::int64_t>(0, integer_parameter(s, "kc", b.kc));
     } else {
-      b.pack_a = parameter(s, "a", "true") != "false";
+      b.share_rows = parameter(s, "among", "columns") == "rows";
     }
   }
   return any ? "" : "needs register_block first";
@@ -166,7 +166,7 @@ applied apply_step(const program& p, plan& out, const schedule_step& s) {
     return apply_parallel(p, out, s);
   if (s.verb == "register_block")
     return apply_register_block(p, out, s);
-  if (s.verb == "cache_block" || s.verb == "pack")
+  if (s.verb == "cache_block" || s.verb == "share")
     return apply_blocked(p, out, s);
   if (s.verb == "stream_stores")
     return apply_stream(p, out, s);

@@ -30,8 +30,7 @@ struct phase {
 struct blocking {
   int m = 0, n = 0;                 // rows and columns of accumulators
   std::int64_t mc = 0, nc = 0, kc = 0; // cache blocks; 0: the whole extent
-  bool pack_a = true;
-  int prefetch = 0;
+  bool share_rows = false;          // threads share the rows; otherwise the columns
 };
 
 struct nest {

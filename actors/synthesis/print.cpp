@@ -95,7 +95,7 @@ static int dense(const kevolve_tensor* t) {
 } // namespace
 
 std::string print_kernel(const program& p, const plan& how, const std::vector<std::string>& title) {
-  kernel_state k{p, how, {}, "float", 0};
+  kernel_state k{p, how, {}, "float", 0, {}};
   for (const auto& v : p.values)
     if (v.type == dtype::float64)
       k.real = "double";
@@ -121,14 +121,16 @@ std::string print_kernel(const program& p, const plan& how, const std::vector<st
     out += t.empty() ? "//\n" : "// " + t + "\n";
   out += prologue;
   out += functions_text(k.used);
+  for (const auto& f : k.functions)
+    out += "\n" + f;
   out += dense_text;
   const auto space = lay_out(buffers);
   if (!buffers.empty()) {
     out += "\nstatic inline i64 room(i64 bytes) { return (bytes + 4095) / 4096 * 4096; }\n";
     out += "\nextern \"C\" i64 kevolve_workspace_bytes(const i64* axes) {\n  (void)axes;\n" + axes_text(p) + "  return " + space.total + ";\n}\n";
   }
-  out += "\nextern \"C\" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs, const i64* axes, void* workspace, void* stream) {\n";
-  out += "  (void)axes, (void)workspace, (void)stream;\n";
+  out += "\nextern \"C\" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs, const i64* axes, void* workspace, void*) {\n";
+  out += "  (void)axes, (void)workspace;\n";
   out += axes_text(p) + pointers_text(p) + space.pointers + body + "  return 0;\n}\n";
   return out;
 }

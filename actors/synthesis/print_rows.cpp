@@ -1,9 +1,8 @@
 // Loop nests around rows: phases one after another inside the row, vectors along an inner loop or along the rows themselves.
-#include <limits>
 #include "actors/synthesis/print.hpp"
 
 #include <algorithm>
-#include <functional>
+#include <limits>
 
 namespace kevolve::synthesis {
 namespace {
@@ -303,10 +302,8 @@ private:
     const bool arg = v.combine == combiner::argmax || v.combine == combiner::argmin;
     text t{arg ? v.name + "_at" : (s.wide && v.combine == combiner::sum && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc),
            arg || !(is_floating(v.type) || v.type == dtype::boolean) ? text_type::integer : v.type == dtype::boolean ? text_type::boolean : text_type::real, vector};
-    std::string code = vector_reduced(s, st) && s.row_width == 0 ? joined_once(s, st) : "";
-    return code + kept(s, st, t);
+    return kept(s, st, t);
   }
-  std::string joined_once(const pass&, const statement&) { return ""; }
 
   /// A value becomes a local of the row and, where somebody else reads it, a store.
   std::string kept(pass& s, const statement& st, const text& t) {
