@@ -1,0 +1,302 @@
+#include "actors/dispatch_logic.hpp"
+#include "protocol/rng.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+using namespace kevolve;
+using namespace kevolve::dispatch;
+
+namespace {
+
+const target cpu{"cpu", "", "cpp"};
+
+submit task_of(std::string name, std::string owner = "s", int priority = 0, target on = cpu) {
+  return {std::move(name), std::move(owner), priority, std::move(on), "", 10, true};
+}
+
+hello agent_of(std::string name, std::uint32_t slots = 1, std::uint32_t compile_slots = 0, std::string incarnation = "1", target on = cpu) {
+  agent_hello h;
+  h.agent = name;
+  h.incarnation = std::move(incarnation);
+  h.compile_slots = compile_slots;
+  h.devices = {{"cpu0", "cpu-x86_64", on, slots}};
+  return {name, h};
+}
+
+template <class Effect>
+std::vector<Effect> only(const std::vector<effect>& effects) {
+  std::vector<Effect> found;
+  for (const auto& e : effects)
+    if (const auto* x = std::get_if<Effect>(&e))
+      found.push_back(*x);
+  return found;
+}
+
+} // namespace
+
+TEST_CASE("work waits for an agent, is granted, accepted, finished and delivered once") {
+  dispatcher d;
+  CHECK(only<grant>(d.step(task_of("a"), 0)).empty());
+  auto granted = only<grant>(d.step(agent_of("x"), 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].lease == "a");
+  CHECK(granted[0].epoch == 1);
+  (void)d.step(accepted{"x", "a", 1}, 1);
+  auto done = d.step(finished{"x", "a", 1, false, ""}, 2);
+  CHECK(only<deliver>(done).size() == 1);
+  CHECK(only<acknowledge>(done).size() == 1);
+  auto again = d.step(finished{"x", "a", 1, false, ""}, 3);
+  CHECK(only<deliver>(again).empty());
+  CHECK(only<discarded>(again).size() == 1);
+  CHECK(only<acknowledge>(again).size() == 1);
+}
+
+TEST_CASE("an agent never holds more than its slots and compile slots") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 1, 2), 0);
+  std::size_t granted = 0;
+  for (int i = 0; i < 10; ++i)
+    granted += only<grant>(d.step(task_of("t" + std::to_string(i)), 0)).size();
+  CHECK(granted == 3);
+  CHECK(only<grant>(d.step(finished{"x", "t0", 1, false, ""}, 1)).size() == 1);
+}
+
+TEST_CASE("a dead agent's work goes to another with the next epoch, and its late result does not count") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  (void)d.step(accepted{"x", "a", 1}, 0);
+  (void)d.step(agent_of("y"), 4);
+  auto effects = d.step(kevolve::dispatch::tick{}, 6);
+  CHECK(only<agent_gone>(effects).size() == 1);
+  auto granted = only<grant>(effects);
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "y");
+  CHECK(granted[0].epoch == 2);
+  auto late = d.step(finished{"x", "a", 1, false, ""}, 7);
+  CHECK(only<deliver>(late).empty());
+  CHECK(only<discarded>(late).size() == 1);
+  CHECK(only<deliver>(d.step(finished{"y", "a", 2, false, ""}, 8)).size() == 1);
+}
+
+TEST_CASE("a heartbeat keeps an agent, a passed deadline takes its lease") {
+  dispatcher d({.heartbeat_timeout_s = 5, .accept_timeout_s = 3, .grace_s = 2});
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  SUBCASE("never accepted") {
+    (void)d.step(heartbeat{"x"}, 2);
+    CHECK(only<revoke>(d.step(kevolve::dispatch::tick{}, 2.9)).empty());
+    auto effects = d.step(kevolve::dispatch::tick{}, 3);
+    CHECK(only<revoke>(effects).size() == 1);
+    REQUIRE(only<grant>(effects).size() == 1); // nobody else: the same agent, the next epoch
+    CHECK(only<grant>(effects)[0].epoch == 2);
+  }
+  SUBCASE("accepted and hung") {
+    (void)d.step(accepted{"x", "a", 1}, 1);
+    for (double t = 2; t < 13; t += 1) {
+      (void)d.step(heartbeat{"x"}, t);
+      CHECK(only<revoke>(d.step(kevolve::dispatch::tick{}, t)).empty());
+    }
+    CHECK(only<requeued>(d.step(kevolve::dispatch::tick{}, 13)).size() == 1);
+  }
+}
+
+TEST_CASE("work under which three agents died is quarantined") {
+  dispatcher d;
+  (void)d.step(task_of("poison"), 0);
+  std::vector<effect> effects;
+  for (int i = 0; i < 3; ++i) {
+    effects = d.step(agent_of("x", 1, 0, std::to_string(i)), i);
+    REQUIRE(only<grant>(effects).size() == 1);
+    effects = d.step(lost{"x", "connection reset"}, i + 0.5);
+  }
+  REQUIRE(only<give_up>(effects).size() == 1);
+  CHECK(only<give_up>(effects)[0].reason.find("quarantined") != std::string::npos);
+  CHECK(only<grant>(d.step(agent_of("y"), 9)).empty());
+}
+
+TEST_CASE("an agent that leaves on purpose kills nobody's work") {
+  dispatcher d;
+  (void)d.step(task_of("a"), 0);
+  for (int i = 0; i < 4; ++i) {
+    (void)d.step(agent_of("x", 1, 0, std::to_string(i)), i);
+    CHECK(only<give_up>(d.step(goodbye{"x", "drained"}, i + 0.5)).empty());
+  }
+}
+
+TEST_CASE("infrastructure faults are tried again a bounded number of times") {
+  dispatcher d({.attempts = 3});
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  std::vector<effect> effects;
+  for (std::uint64_t epoch = 1; epoch <= 3; ++epoch)
+    effects = d.step(finished{"x", "a", epoch, true, "no space left"}, 1);
+  REQUIRE(only<give_up>(effects).size() == 1);
+  CHECK(only<give_up>(effects)[0].reason.find("no space left") != std::string::npos);
+}
+
+TEST_CASE("another agent is preferred for work that just came back") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  (void)d.step(agent_of("y"), 0);
+  auto effects = d.step(finished{"x", "a", 1, true, "judge died"}, 1);
+  REQUIRE(only<grant>(effects).size() == 1);
+  CHECK(only<grant>(effects)[0].agent == "y");
+}
+
+TEST_CASE("sessions take turns, and priority comes first") {
+  dispatcher d;
+  for (int i = 0; i < 30; ++i)
+    (void)d.step(task_of("big" + std::to_string(i), "big"), 0);
+  for (int i = 0; i < 5; ++i)
+    (void)d.step(task_of("small" + std::to_string(i), "small"), 0);
+  (void)d.step(task_of("urgent", "third", 5), 0);
+  auto granted = only<grant>(d.step(agent_of("x"), 0));
+  std::vector<std::string> order;
+  while (order.size() < 11) {
+    REQUIRE(granted.size() == 1);
+    order.push_back(granted[0].lease);
+    granted = only<grant>(d.step(finished{"x", order.back(), 1, false, ""}, 1));
+  }
+  CHECK(order[0] == "urgent");
+  CHECK(std::count_if(order.begin() + 1, order.end(), [](const auto& t) { return t.starts_with("small"); }) == 5);
+  CHECK(std::find(order.begin(), order.end(), "big4") != order.end());
+}
+
+TEST_CASE("work goes to agents that can run it, and waits for one otherwise") {
+  dispatcher d;
+  target gpu{"cuda", "sm_90", "triton"};
+  (void)d.step(agent_of("x"), 0);
+  CHECK(only<grant>(d.step(task_of("g", "s", 0, gpu), 0)).empty());
+  CHECK_FALSE(d.serves(gpu));
+  CHECK(d.serves(cpu));
+  CHECK(only<grant>(d.step(task_of("c"), 0)).size() == 1); // not blocked by what waits in front of it
+  auto granted = only<grant>(d.step(agent_of("h", 1, 0, "1", gpu), 0));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].lease == "g");
+  auto tracing = task_of("trace", "t");
+  tracing.needs_device = false;
+  (void)d.step(finished{"h", "g", 1, false, ""}, 1);
+  CHECK(only<grant>(d.step(tracing, 1)).size() == 1);
+}
+
+TEST_CASE("a draining agent finishes what it has and gets nothing new") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 2), 0);
+  (void)d.step(task_of("a"), 0);
+  CHECK(only<ask_drain>(d.step(drain{"x", 30}, 1)).size() == 1);
+  CHECK(only<grant>(d.step(task_of("b"), 1)).empty());
+  CHECK_FALSE(d.serves(cpu));
+  CHECK(only<deliver>(d.step(finished{"x", "a", 1, false, ""}, 2)).size() == 1);
+}
+
+TEST_CASE("withdrawn work is revoked, and its result does not count") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  (void)d.step(task_of("b"), 0);
+  CHECK(only<revoke>(d.step(withdraw{"b"}, 1)).empty());
+  auto effects = d.step(withdraw{"a"}, 1);
+  CHECK(only<revoke>(effects).size() == 1);
+  CHECK(only<discarded>(d.step(finished{"x", "a", 1, false, ""}, 2)).size() == 1);
+  CHECK(d.totals().cancelled == 2);
+}
+
+TEST_CASE("the queue is bounded") {
+  dispatcher d({.queue_bound = 3});
+  for (int i = 0; i < 3; ++i)
+    CHECK(only<give_up>(d.step(task_of(std::to_string(i)), 0)).empty());
+  CHECK(only<give_up>(d.step(task_of("3"), 0)).size() == 1);
+}
+
+TEST_CASE("whatever happens, no task is lost, none is delivered twice, and healed it all ends") {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    INFO("seed " << seed);
+    rng draw(seed);
+    dispatcher d;
+    struct lease { std::string agent, task; std::uint64_t epoch; };
+    std::vector<lease> working;               // what agents believe, the dead and the revoked included
+    std::map<std::string, int> incarnations;
+    std::map<std::string, std::uint64_t> current; // task -> epoch granted last
+    std::set<std::string> submitted, ended;
+    double now = 0;
+    auto absorb = [&](const std::vector<effect>& effects, const finished* answer) {
+      for (const auto& e : effects) {
+        if (const auto* g = std::get_if<grant>(&e)) {
+          REQUIRE(incarnations.contains(g->agent));
+          CHECK(g->epoch == ++current[g->lease]);
+          CHECK_FALSE(ended.contains(g->lease));
+          working.push_back({g->agent, g->lease, g->epoch});
+        } else if (const auto* x = std::get_if<deliver>(&e)) {
+          REQUIRE(answer != nullptr);
+          CHECK(answer->epoch == current[x->task]);
+          CHECK(ended.insert(x->task).second);
+        } else if (const auto* x = std::get_if<give_up>(&e)) {
+          CHECK(ended.insert(x->task).second);
+        }
+      }
+      const auto& t = d.totals();
+      CHECK(t.submitted == t.queued + t.leased + t.delivered + t.failed + t.cancelled);
+    };
+    auto answer_one = [&](bool infrastructure) {
+      if (working.empty())
+        return;
+      auto i = draw.below(working.size());
+      finished f{working[i].agent, working[i].task, working[i].epoch, infrastructure, "fault"};
+      if (!draw.chance(0.1)) // now and then it is sent again
+        working.erase(working.begin() + static_cast<std::ptrdiff_t>(i));
+      absorb(d.step(f, now), &f);
+    };
+    for (int step = 0; step < 400; ++step) {
+      now += draw.uniform();
+      auto agent = "agent" + std::to_string(draw.below(4));
+      switch (draw.below(10)) {
+      case 0: case 1: {
+        auto name = "t" + std::to_string(step);
+        submitted.insert(name);
+        absorb(d.step(task_of(name, "owner" + std::to_string(draw.below(3)), static_cast<int>(draw.below(2))), now), nullptr);
+        break;
+      }
+      case 2: absorb(d.step(agent_of(agent, 1, 2, std::to_string(++incarnations[agent])), now), nullptr); break;
+      case 3: if (draw.chance(0.3)) absorb(d.step(lost{agent, "cut"}, now), nullptr); break;
+      case 4: absorb(d.step(kevolve::dispatch::tick{}, now), nullptr); break;
+      case 5: if (!submitted.empty() && draw.chance(0.2)) {
+          auto name = *submitted.begin();
+          auto before = d.totals().cancelled;
+          absorb(d.step(withdraw{name}, now), nullptr);
+          if (d.totals().cancelled > before)
+            CHECK(ended.insert(name).second);
+        }
+        break;
+      case 6: absorb(d.step(heartbeat{agent}, now), nullptr); break;
+      case 7: if (!working.empty()) {
+          auto& w = working[draw.below(working.size())];
+          absorb(d.step(accepted{w.agent, w.task, w.epoch}, now), nullptr);
+        }
+        break;
+      default: answer_one(draw.chance(0.15));
+      }
+    }
+    incarnations["healthy"] = 1;
+    absorb(d.step(agent_of("healthy", 4), now), nullptr);
+    for (int step = 0; step < 20000 && ended.size() < submitted.size(); ++step) {
+      now += 0.2;
+      absorb(d.step(heartbeat{"healthy"}, now), nullptr);
+      absorb(d.step(kevolve::dispatch::tick{}, now), nullptr);
+      for (std::size_t i = 0; i < working.size(); ++i)
+        if (working[i].agent == "healthy") {
+          finished f{"healthy", working[i].task, working[i].epoch, false, ""};
+          working.erase(working.begin() + static_cast<std::ptrdiff_t>(i));
+          absorb(d.step(f, now), &f);
+          break;
+        }
+    }
+    CHECK(ended == submitted);
+    CHECK(d.totals().queued + d.totals().leased == 0);
+  }
+}
