@@ -48,6 +48,13 @@ bool reader::enter() {
   return true;
 }
 
+bool reader::charge(std::size_t memory) {
+  if (memory > memory_left_)
+    return fail("its elements take more memory than a value of this size may");
+  memory_left_ -= memory;
+  return true;
+}
+
 bool reader::read_nil_if_present() {
   unsigned char tag = 0;
   if (!peek(tag) || tag != 0xc0)

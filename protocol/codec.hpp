@@ -2,7 +2,7 @@
 // does not know and a newer one keeps defaults for what is missing; variants are [index, value]; enums are integers up to
 // `enum_max(E)`, which stands beside each enum; optionals nil.
 // Decoding is pull-style and bounded: every length is checked against the bytes that remain before anything is allocated, depth against
-// limits::decode_depth, duplicate fields and trailing bytes are refused. Any thread.
+// limits::decode_depth, memory for elements against limits::decode_expansion, duplicate fields and trailing bytes are refused. Any thread.
 #pragma once
 
 #include "protocol/check.hpp"
@@ -115,7 +115,7 @@ private:
 /// A bounded cursor over MessagePack bytes. Every call returns false once anything was wrong; `problem()` says what and where.
 class reader {
 public:
-  explicit reader(std::string_view bytes) : bytes_(bytes) {}
+  explicit reader(std::string_view bytes) : bytes_(bytes), memory_left_(limits::decode_slack + limits::decode_expansion * bytes.size()) {}
 
   bool read_nil_if_present();
   bool read_boolean(bool& value);
@@ -128,6 +128,7 @@ public:
   bool skip();                               // one whole value, depth bounded
   bool enter();                              // depth
   void leave() { --depth_; }
+  bool charge(std::size_t memory);           // what an element takes: bounded in proportion to the input
   bool at_end() const { return offset_ == bytes_.size(); }
   bool fail(std::string what);
   bool ok() const { return problem_.empty(); }
@@ -139,6 +140,7 @@ private:
   std::string_view bytes_;
   std::size_t offset_ = 0;
   std::size_t depth_ = 0;
+  std::size_t memory_left_;
   std::string problem_;
 };
 
@@ -213,7 +215,7 @@ public:
     values.clear(); // grown by what really decodes, so a lying length allocates nothing
     for (std::size_t i = 0; i < count; ++i) {
       T value{};
-      if (!get(value))
+      if (!in_.charge(sizeof(T)) || !get(value))
         return false;
       values.push_back(std::move(value));
     }

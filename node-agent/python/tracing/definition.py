@@ -6,7 +6,8 @@ import torch
 from . import graph as graphs
 from . import solve
 from .errors import TraceError
-from .record import Recorder, RandomOperation
+from .primitives import primitives
+from .record import Recorder
 
 
 def load(path):
@@ -134,7 +135,7 @@ class Definition:
         recorder = Recorder(self.source_name)
         for name, tensor in zip(self.value["inputs"], inputs):
             recorder.add_input(name, tensor)
-        with graphs.torch.no_grad(), recorder:
+        with torch.no_grad(), primitives(recorder), recorder:
             outputs = self.flatten(self.run(*inputs))
         return graphs.Recording(recorder, outputs, self.outputs)
 
@@ -148,8 +149,11 @@ class Definition:
 
     def trace(self):
         """The graph's JSON, checked by replaying it under a binding of its own."""
-        graph, axes = self.solve_axes()
-        self.verify(graph, axes)
+        graph, step, first = self.solve_axes()
+        self.verify(graph, {name: value + 12 * step for name, value in first.items()})
+        for small in (1, 3):  # where broadcasting and clamped slices differ; a reference may refuse such sizes
+            if self.variable and small * step < min(first.values()):
+                self.verify(graph, {name: small * step for name in first}, may_refuse=True)
         return graph
 
     def solve_axes(self):
@@ -158,29 +162,36 @@ class Definition:
             bindings = solve.choose_bindings(self.variable, step)
             try:
                 recordings = [self.record(bind(self.value, b, self.path)) for b in bindings]
-                graph, _ = graphs.unify(recordings, bindings)
-                last = {name: value + 12 * step for name, value in bindings[0].items()}
-                return graph, last
-            except RandomOperation:
-                raise
-            except (TraceError, RuntimeError, ValueError, AssertionError, IndexError) as problem:
+            except Indivisible as problem:
                 failure = failure or problem
-                if not self.variable:
-                    break
+                continue
+            except TraceError:
+                raise
+            except Exception as problem:  # the reference's own
+                failure = failure or problem
+                continue
+            return graphs.unify(recordings, bindings)[0], step, bindings[0]
         if isinstance(failure, TraceError):
             raise failure
         raise TraceError("%s: %s: %s" % (locate(failure, self.source_name), type(failure).__name__, failure))
 
-    def verify(self, graph, variable):
-        axes = bind(self.value, variable, self.path)
-        inputs = self.fresh_inputs(axes)
+    def verify(self, graph, variable, may_refuse=False):
         with torch.no_grad():
-            expected = self.flatten(self.run(*[t.clone() for t in inputs]))
+            try:
+                axes = bind(self.value, variable, self.path)
+                inputs = self.fresh_inputs(axes)
+                expected = self.flatten(self.run(*[t.clone() for t in inputs]))
+            except Exception:
+                if may_refuse:
+                    return
+                raise
             found = graphs.replay(graph, axes, inputs)
         for name, a, b in zip(self.outputs, found, expected):
             spec = self.value["outputs"][name]
             declared = None if spec.get("shape") is None else [self.extent(s, axes, name) for s in spec["shape"]]
             if graphs.NAMES[b.dtype] != spec["dtype"] or (declared is not None and list(b.shape) != declared):
+                if may_refuse:
+                    return
                 raise TraceError("%s: outputs.%s: run gives %s %s, the definition says %s %s" % (
                     self.path, name, graphs.NAMES[b.dtype], list(b.shape), spec["dtype"], declared))
             compare(name, a, b, self.path)

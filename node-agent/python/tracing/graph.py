@@ -191,7 +191,7 @@ def replay(graph, axes, inputs):
         for value, tensor in zip(node["out"], results):
             if not value["name"]:
                 continue
-            shape = [eval_integer(s, axes) for s in value["shape"]]
+            shape = [eval_integer(extent, axes) for extent in value["shape"]]
             if list(tensor.shape) != shape or NAMES[tensor.dtype] != value["dtype"]:
                 raise TraceError("operation %s: replayed, '%s' is %s %s, but the graph says %s %s: this form of the operation cannot be "
                                  "traced" % (node["op"], value["name"], NAMES[tensor.dtype], list(tensor.shape), value["dtype"], shape))
@@ -208,4 +208,6 @@ def run_operation(op, arguments):
         return torch.full(arguments["size"], arguments["fill_value"], dtype=arguments["dtype"])
     namespace, name, overload = op.split(".")
     func = getattr(getattr(getattr(torch.ops, namespace), name), overload)
-    return func(**arguments)
+    positional = [a.name for a in func._schema.arguments if not a.kwarg_only]  # torch 1.13 takes no `self` by name
+    return func(*[arguments[name] for name in positional if name in arguments],
+                **{name: value for name, value in arguments.items() if name not in positional})

@@ -22,8 +22,14 @@ REFERENCE = '''
 import torch as _torch
 try:
     from torch.func import functional_call as _functional_call
-except ImportError:
-    from torch.nn.utils.stateless import functional_call as _functional_call
+except ImportError:  # torch 1.13, whose own form forgets recurrent layers' list of weights
+    def _functional_call(model, state, inputs):
+        for name, tensor in state.items():
+            path, _, leaf = name.rpartition(".")
+            owner = model.get_submodule(path)
+            owner._parameters.pop(leaf, None)
+            setattr(owner, leaf, tensor)
+        return model(*inputs)
 _torch.manual_seed(42)
 _model = Model(*get_init_inputs()).train({training})
 
