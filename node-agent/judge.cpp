@@ -56,8 +56,11 @@ judge::judge(judge_setup setup, judge_line line)
 
 result<case_set*> judge::cases_of(const problem& subject, std::uint64_t seed) {
   const std::string key = encode(subject) + std::to_string(seed);
-  if (auto known = cases_.find(key); known != cases_.end())
+  if (auto known = cases_.find(key); known != cases_.end()) {
+    cases_order_.erase(std::find(cases_order_.begin(), cases_order_.end(), key));
+    cases_order_.push_back(key); // the one used last goes last
     return known->second.get();
+  }
   const std::string shared = encode(subject);
   if (problem_key_ != shared) // anchors of another problem are of no use; baselines hold its reference
     forget_programs();
@@ -206,6 +209,7 @@ void judge::measure_against(attempt& a, std::size_t w, const std::string& name, 
     s.fewest_blocks = 16;
     s.most_blocks = 40;
     s.budget_s = 1.0;
+    s.hard_budget_s = 20;
   }
   const bool alone = name.empty();
   const measurement m = measure(candidate, alone ? nullptr : &opponent, s, rng(secret_()));
@@ -251,6 +255,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
     if (!h.process)
       continue;
     h.process->thaw();
+    h.process->restore_priority();
     measure_against(a, w, kind, h, timing);
     if (h.process)
       h.process->freeze();

@@ -90,7 +90,8 @@ measurement measure(contestant& candidate, contestant* anchor, const measure_set
   m.handshake_s = a.handshake_s;
   gain_evidence faster(std::log1p(least_gain)), slower(0);
   for (std::uint32_t done = 0; done < settings.most_blocks; ++done) {
-    if (done >= settings.fewest_blocks && now_s() - began > settings.budget_s)
+    const double spent = now_s() - began;
+    if ((done >= settings.fewest_blocks && spent > settings.budget_s) || (done >= 2 && spent > settings.hard_budget_s))
       break;
     const std::uint32_t slot = settings.slots[secret.below(settings.slots.size())];
     if (!block(a, anchor ? &b : nullptr, slot, secret.chance(0.5), settings.warm, m))

@@ -36,6 +36,7 @@ struct measure_settings {
   std::uint32_t fewest_blocks = 6;  // the fewest for a 95% interval of the median
   std::uint32_t most_blocks = 24;
   double budget_s = 0.12;           // no block is begun after it, once the fewest are done
+  double hard_budget_s = 1.5;       // nor after this, once two are done: of kernels this slow the search needs no interval
   double sample_s = 200e-6;
   std::vector<std::uint32_t> slots; // same workload, other data
   bool warm = true;                 // one untimed call when a block begins

@@ -307,6 +307,11 @@ void program::thaw() {
   frozen_ = false;
 }
 
+void program::restore_priority() {
+  if (pid_ > 0)
+    ::setpriority(PRIO_PGRP, static_cast<id_t>(pid_), 0);
+}
+
 result<int> sealed_copy(const std::filesystem::path& file) {
   const int from = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (from < 0)

@@ -62,6 +62,8 @@ public:
   /// Stops and continues the whole group (a baseline that compiles while the device measures).
   void freeze();
   void thaw();
+  /// Back to nice 0, all threads (root only).
+  void restore_priority();
   [[nodiscard]] int id() const { return pid_; }
   [[nodiscard]] double cpu_s() const { return cpu_s_; } // once it has ended
   /// Kills and reaps; how it had ended, if it had by itself.

@@ -129,7 +129,7 @@ std::vector<point> points(std::size_t cores) {
   const double n = static_cast<double>(cores);
   const double outside = std::max(4 * c.l3, 64e6);
   std::vector<point> all;
-  for (const double bytes : {0.5 * c.l1 * n, 0.5 * c.l2 * n, 0.25 * c.l3, 0.5 * c.l3, c.l3, 2 * c.l3, outside, 2 * outside}) {
+  for (const double bytes : {0.5 * c.l1 * n, 0.5 * c.l2 * n, 0.25 * c.l3, 0.5 * c.l3, c.l3, 2 * c.l3, outside}) {
     const auto half = static_cast<std::int64_t>(bytes / 2 / sizeof(float)) / 1024 * 1024; // half read, half written
     if (half > 0 && (all.empty() || half > all.back().elements))
       all.push_back({static_cast<double>(half) * 8, half, std::max<std::int64_t>(1, static_cast<std::int64_t>(30e6 / bytes))});

@@ -1,10 +1,15 @@
 #include "tests/node-agent/rms_norm.hpp"
 
+#include <chrono>
+#include <thread>
+
 using namespace kevolve;
 using namespace kevolve::agent;
 
 TEST_CASE("an honest candidate passes, is timed against its anchor and diagnosed") {
-  const auto e = evaluated(work_on(fast_rms_norm(), {naive_rms_norm()}));
+  // The anchor does the same work a hundred times, so that no noise of the host can turn the ratio round.
+  const candidate slow = kernel(rows_of("for (int again = 0; again < 100; ++again) {\nasm volatile(\"\" ::: \"memory\");" + plain_row + "}"), {"-O2"});
+  const auto e = evaluated(work_on(kernel(rows_of(plain_row), {"-O2"}), {slow}));
   CAPTURE(e.log);
   REQUIRE(e.result == outcome::passed);
   CHECK(e.correct.cases > 5);
@@ -15,4 +20,195 @@ TEST_CASE("an honest candidate passes, is timed against its anchor and diagnosed
   CHECK(e.diagnosed.bytes > 64 * 4096 * 8);
   CHECK(e.diagnosed.limited_by != bound::unknown);
   CHECK(e.where.toolchain.starts_with("g++ "));
+}
+
+namespace {
+
+/// The outcome of one candidate alone.
+evaluation outcome_of(const candidate& c, double limit_s = 20) {
+  evaluate_work w = work_on(c);
+  w.limit_s = limit_s;
+  return evaluated(w);
+}
+
+candidate whole(const std::string& body, const std::string& before = "", std::vector<std::string> flags = {"-O1"}) {
+  return kernel(before + "\nextern \"C\" int kevolve_run(const kevolve_tensor* in, kevolve_tensor* out, const kevolve_int64* axes, void*, void*) {\n"
+                         "  const kevolve_int64 m = axes[0], h = axes[1]; (void)m; (void)h; (void)in; (void)out;\n" + body + "\n}\n",
+                std::move(flags));
+}
+
+/// Correct rows with something else done before or after.
+candidate correct_and(const std::string& before, const std::string& after = "", const std::string& globals = "") {
+  return whole(before + "\n  for (kevolve_int64 i = 0; i < m; ++i) {\n"
+                        "    const float* x = (const float*)in[0].data + i * h; const float* w = (const float*)in[1].data; float* y = (float*)out[0].data + i * h;\n" +
+                   plain_row + "  }\n" + after + "\n  return 0;",
+               globals);
+}
+
+} // namespace
+
+TEST_CASE("what does not compile is a compile error with the compiler's message") {
+  const auto e = outcome_of(whole("return undeclared_name;"));
+  CHECK(e.result == outcome::compile_error);
+  CHECK(e.log.find("undeclared_name") != std::string::npos);
+  CHECK(e.log.find("/tmp") == std::string::npos);
+}
+
+TEST_CASE("a function that is nowhere defined is a compile error") {
+  CHECK(outcome_of(whole("return elsewhere();", "extern \"C\" int elsewhere();")).result == outcome::compile_error);
+}
+
+TEST_CASE("flags that load code, read or write files or change tools are refused by name") {
+  for (const char* flag : {"-fplugin=x.so", "-B/tmp", "@file", "-specs=x", "-include", "-I/etc", "-Wl,-rpath=/tmp", "-Wa,-a", "-o", "-x", "-fdump-tree-all",
+                           "-save-temps", "-fprofile-use=/tmp/x", "-wrapper", "-Xlinker", "-DX=$(id)", "-march=native;id", "/etc/passwd", "-L/tmp", "-lcurl", ""}) {
+    CAPTURE(flag);
+    const auto e = outcome_of(kernel(rows_of(plain_row), {flag}));
+    CHECK(e.result == outcome::compile_error);
+    CHECK(e.log.find("list of flags") != std::string::npos);
+  }
+}
+
+TEST_CASE("source paths that leave their folder are refused") {
+  for (const char* path : {"../kernel.cpp", "/tmp/kernel.cpp", "-o.cpp", "a/../../b.cpp", "kevolve.h", "a\nb.cpp", ""}) {
+    CAPTURE(path);
+    candidate c = fast_rms_norm();
+    c.sources[0].path = path;
+    c.id = candidate_hash(c);
+    CHECK(outcome_of(c).result == outcome::compile_error);
+  }
+}
+
+TEST_CASE("a flood of compiler messages is capped") {
+  std::string body;
+  for (int i = 0; i < 3000; ++i)
+    body += "undeclared_" + std::to_string(i) + "();\n";
+  const auto e = outcome_of(whole(body + "return 0;"));
+  CHECK(e.result == outcome::compile_error);
+  CHECK(e.log.size() <= (64u << 10));
+}
+
+TEST_CASE("a missing entry point is named") {
+  const auto e = outcome_of(kernel("int other() { return 0; }"));
+  CHECK(e.result == outcome::runtime_error);
+  CHECK(e.log.find("kevolve_run") != std::string::npos);
+}
+
+TEST_CASE("a crash is a runtime error that names the signal") {
+  const auto e = outcome_of(whole("*(volatile int*)8 = 1; return 0;"));
+  CHECK(e.result == outcome::runtime_error);
+  CHECK(e.log.find("Segmentation fault") != std::string::npos);
+}
+
+TEST_CASE("an exception and a non-zero return are runtime errors") {
+  CHECK(outcome_of(whole("throw 1;")).log.find("exception") != std::string::npos);
+  CHECK(outcome_of(whole("return 7;")).log.find("returned 7") != std::string::npos);
+}
+
+TEST_CASE("leaving the process in a call is a runtime error, whatever the status") {
+  const auto e = outcome_of(whole("exit(0);", "#include <cstdlib>"));
+  CHECK(e.result == outcome::runtime_error);
+  CHECK(e.log.find("ended its process") != std::string::npos);
+}
+
+TEST_CASE("wrong results are incorrect, and the case is named") {
+  const auto e = outcome_of(whole("for (kevolve_int64 i = 0; i < m * h; ++i) ((float*)out[0].data)[i] = 1; return 0;"));
+  CHECK(e.result == outcome::incorrect_numerical);
+  CHECK(e.correct.failed_case.find("output out") != std::string::npos);
+}
+
+TEST_CASE("a kernel that is wrong in odd sizes only is incorrect") {
+  const auto e = outcome_of(correct_and("  if (m % 2 == 1) ((float*)out[0].data)[m * h - 1] = 0;", "  if (m % 2 == 1) ((float*)out[0].data)[m * h - 1] = 12345;"));
+  CHECK(e.result == outcome::incorrect_numerical);
+}
+
+TEST_CASE("outputs that are left unwritten or NaN are incorrect") {
+  CHECK(outcome_of(whole("return 0;")).result == outcome::incorrect_numerical);
+  CHECK(outcome_of(correct_and("", "  ((float*)out[0].data)[0] = 0.0f / ((float)m - (float)m);")).result == outcome::incorrect_numerical);
+}
+
+TEST_CASE("inputs cannot be written, not even after asking the kernel for it") {
+  CHECK(outcome_of(correct_and("  ((float*)in[0].data)[0] = 1;")).result == outcome::runtime_error);
+  const auto e = outcome_of(correct_and("  void* p = (void*)((unsigned long)in[0].data / 4096 * 4096);\n"
+                                        "  if (mprotect(p, 4096, PROT_READ | PROT_WRITE) == 0) return 99;",
+                                        "", "#include <sys/mman.h>"));
+  CAPTURE(e.log);
+  CHECK(e.result == outcome::passed); // refused by the kernel, and otherwise honest
+}
+
+TEST_CASE("writing past an output's end or before its start is a runtime error") {
+  CHECK(outcome_of(correct_and("", "  for (int i = 0; i < 64; ++i) ((float*)out[0].data)[m * h + i] = 1;")).result == outcome::runtime_error);
+  CHECK(outcome_of(correct_and("", "  for (int i = 1; i < 2048; ++i) ((float*)out[0].data)[-i] = 1;")).result == outcome::runtime_error);
+}
+
+TEST_CASE("a result remembered by address is incorrect once the content has changed") {
+  const auto e = outcome_of(whole("  static const void* seen[64]; static int n;\n"
+                                  "  for (int i = 0; i < n; ++i) if (seen[i] == in[0].data) { __builtin_memcpy(out[0].data, kept[i], m * h * 4); return 0; }\n"
+                                  "  for (kevolve_int64 i = 0; i < m; ++i) {\n"
+                                  "    const float* x = (const float*)in[0].data + i * h; const float* w = (const float*)in[1].data; float* y = (float*)out[0].data + i * h;\n" +
+                                      plain_row +
+                                      "  }\n  kept[n] = (float*)malloc(m * h * 4); __builtin_memcpy(kept[n], out[0].data, m * h * 4); seen[n++] = in[0].data;\n  return 0;",
+                                  "#include <cstdlib>\nstatic float* kept[64];"));
+  CHECK(e.result == outcome::incorrect_numerical);
+}
+
+TEST_CASE("work that is skipped once timing has begun is a reward hack") {
+  const auto e = outcome_of(correct_and("  static int calls; if (++calls > 60) return 0;"));
+  CAPTURE(e.log);
+  CHECK(e.result == outcome::reward_hack);
+}
+
+TEST_CASE("a reply that a candidate forges is seen") {
+  const auto e = outcome_of(correct_and("  char forged[32] = {0}; unsigned magic = 0x4b45564f; __builtin_memcpy(forged, &magic, 4); send(3, forged, 32, 0);", "",
+                                        "#include <sys/socket.h>"));
+  CHECK(e.result == outcome::reward_hack);
+}
+
+TEST_CASE("a fork bomb that ignores signals leaves nothing behind") {
+  const auto e = outcome_of(correct_and("  for (int i = 0; i < 400; ++i) if (fork() == 0) { setsid(); for (int s = 1; s < 64; ++s) signal(s, SIG_IGN); for (;;) pause(); }", "",
+                                        "#include <csignal>\n#include <unistd.h>"),
+                            6);
+  CHECK(e.result != outcome::infrastructure);
+  CHECK(outcome_of(fast_rms_norm()).result == outcome::passed);
+}
+
+TEST_CASE("a flood of output is nobody's concern") {
+  CHECK(outcome_of(correct_and("  for (int i = 0; i < 2000; ++i) puts(\"PASS PASS PASS PASS\");", "", "#include <cstdio>")).result == outcome::passed);
+}
+
+TEST_CASE("a call that does not return is a timeout") {
+  const auto e = outcome_of(whole("for (;;) asm volatile(\"\"); return 0;"), 1);
+  CHECK(e.result == outcome::timeout);
+}
+
+TEST_CASE("an evaluation that is cancelled ends as interrupted and the next one works") {
+  std::atomic<bool> cancelled{false};
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    cancelled = true;
+  });
+  const auto e = host().evaluate(work_on(whole("for (;;) asm volatile(\"\"); return 0;")), cancelled);
+  later.join();
+  REQUIRE(!e);
+  CHECK(e.error().code == errc::interrupted);
+  CHECK(outcome_of(fast_rms_norm()).result == outcome::passed);
+}
+
+TEST_CASE("an operator without a graph is an error that says so") {
+  evaluate_work w = work_on(fast_rms_norm());
+  w.subject.op.traced.reset();
+  std::atomic<bool> cancelled{false};
+  const auto e = host().evaluate(w, cancelled);
+  REQUIRE(!e);
+  CHECK(e.error().message.find("no graph") != std::string::npos);
+}
+
+TEST_CASE("a baseline that cannot be had is said, and does not stop the verdict") {
+  evaluate_work w = work_on(fast_rms_norm());
+  w.how = effort::verify;
+  w.baselines = {"eager", "nonsense"};
+  w.subject.op.reference = "def run(x, weight):\n    raise ValueError('broken reference')\n";
+  const auto e = evaluated(w);
+  CHECK(e.result == outcome::passed);
+  CHECK(e.log.find("baseline nonsense is unavailable") != std::string::npos);
+  CHECK(e.log.find("baseline eager is unavailable") != std::string::npos);
 }

@@ -1,0 +1,185 @@
+#include "node-agent/measure.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+using namespace kevolve;
+using namespace kevolve::agent;
+
+namespace {
+
+/// A machine whose timings are skewed, heavy-tailed and drift, as real ones are. Seconds of one call of a kernel that takes 1 ms undisturbed.
+class noisy_machine {
+public:
+  noisy_machine(std::uint64_t seed, double drift = 0, double correlation = 0) : draw_(seed), drift_(drift), correlation_(correlation) {}
+  double disturbance() {
+    const double normal = std::sqrt(-2 * std::log(draw_.uniform() + 1e-300)) * std::cos(6.283185307179586 * draw_.uniform());
+    wander_ = correlation_ * wander_ + std::sqrt(1 - correlation_ * correlation_) * normal;
+    const double spike = draw_.chance(0.05) ? 0.5 * draw_.uniform() : 0; // preempted
+    return std::exp(0.01 * wander_) * (1 + spike) * (1 + drift_ * static_cast<double>(samples_++));
+  }
+
+private:
+  rng draw_;
+  double drift_, correlation_, wander_ = 0;
+  std::uint64_t samples_ = 0;
+};
+
+contestant simulated(noisy_machine& machine, double seconds, double handshake = 20e-6) {
+  contestant c;
+  c.call = [&machine, seconds, handshake](std::uint32_t, std::uint32_t n) {
+    call_end e;
+    e.seconds = handshake + (n ? seconds * n * machine.disturbance() : 0);
+    return e;
+  };
+  return c;
+}
+
+measurement compared(noisy_machine& machine, double candidate_s, double anchor_s, std::uint64_t seed, measure_settings s = {}) {
+  contestant candidate = simulated(machine, candidate_s), anchor = simulated(machine, anchor_s);
+  s.slots = {1, 2};
+  s.budget_s = 60;
+  return measure(candidate, &anchor, s, rng(seed));
+}
+
+} // namespace
+
+TEST_CASE("the median and its interval are those of order statistics") {
+  const double v[] = {5, 1, 4, 2, 3};
+  CHECK(median(v) == 3);
+  const double even[] = {1, 2, 3, 10};
+  CHECK(median(even) == 2.5);
+  CHECK(median({}) == 0);
+  CHECK(std::isinf(median_interval(v).high)); // five values cannot give 95%
+  const double six[] = {1, 2, 3, 4, 5, 6};
+  CHECK(median_interval(six) == interval{1, 6}); // 1 - 2/64 = 96.9%
+  std::vector<double> twenty;
+  for (int i = 1; i <= 20; ++i)
+    twenty.push_back(i);
+  CHECK(median_interval(twenty) == interval{6, 15}); // 95.9%, the table's ranks
+}
+
+TEST_CASE("the interval of the median covers it in 95% of repetitions, whatever the distribution") {
+  int covered = 0;
+  constexpr int repetitions = 4000;
+  for (int k = 0; k < repetitions; ++k) {
+    rng draw(1, static_cast<std::uint64_t>(k), "coverage");
+    std::vector<double> v;
+    for (int i = 0; i < 25; ++i)
+      v.push_back(-std::log(1 - draw.uniform())); // exponential: median ln 2
+    const interval i = median_interval(v);
+    covered += i.low <= std::log(2.0) && std::log(2.0) <= i.high;
+  }
+  CHECK(covered >= repetitions * 0.94);
+  CHECK(covered <= repetitions * 0.99);
+}
+
+TEST_CASE("evidence of a gain is the stake's worth under fair coins and grows on wins") {
+  gain_evidence won(0), lost(0);
+  for (int i = 0; i < 12; ++i)
+    won.add(0.1), lost.add(-0.1);
+  CHECK(won.value() > gain_evidence::better);
+  CHECK(lost.value() < 0.01);
+  gain_evidence tie(0);
+  tie.add(0);
+  CHECK(tie.value() < 1);
+}
+
+TEST_CASE("looking after every block, a fair coin is called a gain in at most 0.5% of trials") {
+  int called = 0;
+  constexpr int trials = 20'000;
+  for (int t = 0; t < trials; ++t) {
+    rng coin(2, static_cast<std::uint64_t>(t), "coin");
+    gain_evidence e(0);
+    for (int i = 0; i < 200 && e.value() < gain_evidence::better; ++i)
+      e.add(coin.chance(0.5) ? 1 : -1);
+    called += e.value() >= gain_evidence::better;
+  }
+  CHECK(called <= trials * 0.005);
+  CHECK(called > 0); // the test would notice a martingale that never grows
+}
+
+TEST_CASE("equal kernels are hardly ever called better, with drift and correlated noise too") {
+  for (const double drift : {0.0, 0.002}) {
+    int better = 0;
+    constexpr int trials = 3000;
+    for (int t = 0; t < trials; ++t) {
+      noisy_machine machine(rng(3, static_cast<std::uint64_t>(t), "machine")(), drift, 0.7);
+      better += compared(machine, 1e-3, 1e-3, static_cast<std::uint64_t>(t)).e_value >= gain_evidence::better;
+    }
+    CAPTURE(drift);
+    CHECK(better <= trials * 0.01);
+  }
+}
+
+TEST_CASE("a true gain of 3% is found in most comparisons within the blocks of a verification") {
+  int found = 0;
+  constexpr int trials = 500;
+  measure_settings s;
+  s.stop_early = false;
+  s.most_blocks = 40;
+  for (int t = 0; t < trials; ++t) {
+    noisy_machine machine(rng(4, static_cast<std::uint64_t>(t), "machine")());
+    found += compared(machine, 0.97e-3, 1e-3, static_cast<std::uint64_t>(t), s).e_value >= gain_evidence::better;
+  }
+  CHECK(found >= trials * 0.8);
+}
+
+TEST_CASE("the reported ratio and its interval agree with the truth") {
+  int covered = 0;
+  constexpr int trials = 500;
+  measure_settings s;
+  s.stop_early = false;
+  s.most_blocks = 25;
+  for (int t = 0; t < trials; ++t) {
+    noisy_machine machine(rng(5, static_cast<std::uint64_t>(t), "machine")());
+    const comparison c = compare_of(compared(machine, 0.5e-3, 1e-3, static_cast<std::uint64_t>(t), s), "anchor");
+    CHECK(c.ratio == doctest::Approx(2).epsilon(0.05));
+    covered += c.ratio_ci95.low <= 2 && 2 <= c.ratio_ci95.high;
+  }
+  CHECK(covered >= trials * 0.92);
+}
+
+TEST_CASE("a candidate that is clearly slower costs two blocks") {
+  noisy_machine machine(6);
+  CHECK(compared(machine, 2e-3, 1e-3, 6).log_ratios.size() == 2);
+}
+
+TEST_CASE("the hand-shake is subtracted and short calls are repeated until it is below one in fifty") {
+  noisy_machine machine(7);
+  contestant candidate = simulated(machine, 1e-6, 30e-6);
+  measure_settings s;
+  s.slots = {1};
+  const measurement m = measure(candidate, nullptr, s, rng(7));
+  CHECK(m.handshake_s == doctest::Approx(30e-6));
+  CHECK(m.calls >= 1000);
+  CHECK(median(m.candidate_s) == doctest::Approx(1e-6).epsilon(0.05));
+}
+
+TEST_CASE("a side that fails ends the measurement with its reason") {
+  noisy_machine machine(8);
+  contestant candidate = simulated(machine, 1e-3), anchor;
+  anchor.call = [](std::uint32_t, std::uint32_t) { return call_end{misbehaviour::crashed, "was killed", 0}; };
+  measure_settings s;
+  s.slots = {1};
+  const measurement m = measure(candidate, &anchor, s, rng(8));
+  CHECK(m.candidate.good());
+  CHECK(m.anchor.what == misbehaviour::crashed);
+  candidate.after = [](std::uint32_t) { return std::string("left a row unwritten"); };
+  anchor = simulated(machine, 1e-3);
+  CHECK(measure(candidate, &anchor, s, rng(8)).candidate.what == misbehaviour::cheated);
+}
+
+TEST_CASE("thinning keeps the spread in time and geometric means are those of logarithms") {
+  std::vector<double> v;
+  for (int i = 0; i < 1000; ++i)
+    v.push_back(i);
+  const auto kept = thin(v);
+  CHECK(kept.size() == 64);
+  CHECK(kept.front() == 0);
+  CHECK(kept.back() > 980);
+  CHECK(thin(std::vector<double>{1, 2}).size() == 2);
+  const double g[] = {1, 4};
+  CHECK(geometric_mean(g) == doctest::Approx(2));
+}
