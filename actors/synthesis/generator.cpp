@@ -11,6 +11,15 @@ namespace {
 /// -march for the target; a candidate is compiled where it runs unless an architecture is named.
 std::string march(const target& on) { return "-march=" + (on.architecture.empty() ? std::string("native") : on.architecture); }
 
+/// The source below its opening comment, and the flags: what a transformation has to change.
+std::string code_of(const candidate& c) {
+  const auto& text = c.sources.at(0).content;
+  std::string out = text.substr(text.find("#include"));
+  for (const auto& f : c.build.flags)
+    out += "\n" + f;
+  return out + "\n" + c.build.compiler;
+}
+
 class schedule_generator final : public generator {
 public:
   schedule_generator(problem subject, target on, std::string compiler, program lowered)
@@ -44,8 +53,14 @@ public:
   }
 
   result<proposal> propose(const context& given, rng draw) const override {
+    const auto parent = given.parent ? given.parent->printed_from : schedule{};
+    KEVOLVE_TRY(before, print(parent, {}));
     for (const auto& m : ranked(outlook_, given, draw)) {
       KEVOLVE_TRY(p, print(m.to, m.edge));
+      if (p.skipped.size() > before.skipped.size() && m.edge.kind != "crossover" && m.edge.kind != "prior" && m.edge.kind != "fresh start")
+        continue; // the transformation does not apply
+      if (code_of(p.what) == code_of(before.what))
+        continue; // it changes nothing
       if (std::find(given.refused.begin(), given.refused.end(), p.what.id) == given.refused.end() &&
           !(given.is_known && given.is_known(p.what.id)))
         return p;

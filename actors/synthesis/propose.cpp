@@ -1,7 +1,9 @@
 #include "actors/synthesis/propose.hpp"
+#include "actors/synthesis/fusion.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 namespace kevolve::synthesis {
@@ -18,8 +20,8 @@ std::int64_t outlook::estimate(const index& i) const {
 outlook look_at(const program& p, const problem& subject, const target& on, const std::string& compiler) {
   outlook o;
   o.subject = &p;
-  o.workloads = subject.workloads;
   o.compiler = compiler;
+  o.tolerated = subject.op.tolerated;
   o.width = on.architecture == "x86-64-v3" ? 8 : on.architecture == "x86-64" || on.architecture == "x86-64-v2" ? 4 : 16;
   for (std::size_t a = 0; a < p.axis_values.size(); ++a) {
     double logs = 0;
@@ -35,22 +37,420 @@ outlook look_at(const program& p, const problem& subject, const target& on, cons
   return o;
 }
 
-schedule analytic_schedule(const outlook& o) {
-  schedule s;
-  const auto add = [&](const std::string& verb, const std::string& subject, std::vector<std::pair<std::string, std::string>> parameters = {}) {
-    s.steps.push_back({verb, subject, std::move(parameters)});
-  };
-  add("fuse", "*");
-  add("rows", "*");
-  const auto width = std::to_string(o.width);
-  add("vectorize", "*", {{"width", width}});
-  add("accumulators", "*", {{"n", "4"}});
-  add("parallel", "*");
+namespace {
+
+using parameters = std::vector<std::pair<std::string, std::string>>;
+
+std::string text_of(const schedule_step& s) {
+  schedule one;
+  one.steps = {s};
+  return to_string(one);
+}
+
+/// `s` with the step of this verb and subject replaced or added.
+schedule with(schedule s, const std::string& verb, const std::string& subject, parameters p = {}) {
+  for (auto& step : s.steps)
+    if (step.verb == verb && step.subject == subject) {
+      step.parameters = std::move(p);
+      return s;
+    }
+  s.steps.push_back({verb, subject, std::move(p)});
   return s;
 }
 
-std::vector<move> neighbourhood(const outlook&, const schedule&, const std::optional<attempt>&) { return {}; }
+schedule without(schedule s, const std::string& verb, const std::string& subject) {
+  std::erase_if(s.steps, [&](const schedule_step& step) { return step.verb == verb && step.subject == subject; });
+  return s;
+}
 
-std::vector<move> ranked(const outlook& o, const context&, rng&) { return {{analytic_schedule(o), {"analytic", "a", "b"}, 1}}; }
+bool has(const schedule& s, const std::string& verb, const std::string& subject) {
+  return std::any_of(s.steps.begin(), s.steps.end(), [&](const schedule_step& step) { return step.verb == verb && step.subject == subject; });
+}
+
+double elements(const outlook& o, const std::vector<dimension>& dims) {
+  double n = 1;
+  for (const auto& d : dims)
+    n *= static_cast<double>(std::max<std::int64_t>(1, o.estimate(d.extent)));
+  return n;
+}
+
+int readers(const program& p, int which) {
+  int n = 0;
+  for (const auto& v : p.values)
+    if (v.body) {
+      const auto reads = loads_of(v.body);
+      n += std::find(reads.begin(), reads.end(), which) != reads.end() ? 1 : 0;
+    }
+  return n;
+}
+
+bool uses(const program& p, op code) {
+  bool found = false;
+  for (const auto& v : p.values)
+    if (v.body)
+      walk(v.body, [&](const expr& e) { found = found || e.code == code; });
+  return found;
+}
+
+struct block_shape {
+  int m, n;
+  double efficiency; // of the inner loop, measured relative to the best of them
+};
+
+/// Register blocks that fit the registers of the target: accumulators, one row of b, one broadcast.
+std::vector<block_shape> block_shapes(int width) {
+  if (width == 16)
+    return {{14, 32, 1}, {6, 64, 1}, {12, 32, 0.99}, {8, 48, 0.98}, {13, 32, 0.99}, {9, 48, 0.98}, {10, 32, 0.96}, {8, 32, 0.93}, {28, 16, 0.85}, {4, 96, 0.93}, {16, 16, 0.7}};
+  if (width == 8)
+    return {{6, 16, 1}, {4, 24, 0.95}, {12, 8, 0.8}, {3, 32, 0.9}, {4, 16, 0.85}};
+  return {{6, 8, 1}, {4, 8, 0.9}, {12, 4, 0.8}};
+}
+
+double waste(double extent, int step) { return std::ceil(extent / step) * step / std::max(1.0, extent); }
+
+/// Rows and columns of a product, from the loops that only one of its factors reads.
+std::pair<double, double> shape_of(const outlook& o, const nest& n) {
+  double rows = 1;
+  double columns = 1;
+  const auto& st = n.phases[0].statements[0];
+  const auto last = n.rows.back().var.single_name();
+  const auto& b = depends_on(st.body->args[1], last) ? st.body->args[1] : st.body->args[0];
+  for (const auto& r : n.rows)
+    (depends_on(b, r.var.single_name()) ? columns : rows) *= static_cast<double>(o.estimate(r.extent));
+  return {rows, columns};
+}
+
+block_shape best_block(const outlook& o, const nest& n) {
+  const auto [rows, columns] = shape_of(o, n);
+  block_shape best{0, 0, 0};
+  double score = 0;
+  for (const auto& b : block_shapes(o.width)) {
+    const double s = b.efficiency / (waste(rows, b.m) * waste(columns, b.n));
+    if (s > score) {
+      score = s;
+      best = b;
+    }
+  }
+  return best;
+}
+
+parameters block_parameters(const outlook& o, const block_shape& b) {
+  parameters p{{"m", std::to_string(b.m)}, {"n", std::to_string(b.n)}};
+  if (o.width != 16)
+    p.emplace_back("width", std::to_string(o.width));
+  return p;
+}
+
+bool any_reduction(const program& p) {
+  return std::any_of(p.values.begin(), p.values.end(), [](const value& v) { return v.kind == value::kind_t::reduce; });
+}
+
+/// Bytes that one call reads and writes at the least.
+double traffic(const outlook& o) {
+  double bytes = 0;
+  for (const auto& v : o.subject->values)
+    if (v.kind == value::kind_t::input || !v.outputs.empty())
+      bytes += elements(o, v.dims) * static_cast<double>(size_of(v.type));
+  return bytes;
+}
+
+constexpr double stream_from_bytes = 12e6; // below this a result is still in some cache when its reader comes
+
+} // namespace
+
+schedule analytic_schedule(const outlook& o) {
+  const auto& p = *o.subject;
+  schedule s = with(with({}, "fuse", "*"), "rows", "*");
+  for (std::size_t v = 0; v < p.values.size(); ++v) {
+    const auto& x = p.values[v];
+    if (x.kind == value::kind_t::map && x.outputs.empty() && expense(x.body) >= 4 && readers(p, static_cast<int>(v)) > 1 && why_not_inline(p, static_cast<int>(v)).empty())
+      s = with(s, "keep", x.name);
+  }
+  s = with(s, "vectorize", "*", {{"width", std::to_string(o.width)}});
+  if (any_reduction(p))
+    s = with(s, "accumulators", "*", {{"n", "4"}});
+  s = with(s, "parallel", "*");
+  bool blocked = false;
+  for (const auto& n : make_plan(p, s, o.compiler).nests)
+    if (is_contraction(p, n)) {
+      const auto b = best_block(o, n);
+      const auto [rows, columns] = shape_of(o, n);
+      if (b.m == 0 || columns < o.width / 2.0 || rows < 2)
+        continue;
+      s = with(s, "register_block", n.name, block_parameters(o, b));
+      blocked = true;
+    }
+  if (!blocked && traffic(o) > stream_from_bytes)
+    s = with(s, "stream_stores", "*");
+  return s;
+}
+
+namespace {
+
+/// Collects the moves of one neighbourhood.
+class neighbours {
+public:
+  neighbours(const outlook& o, const schedule& from, const std::optional<attempt>& parent)
+      : o_(o), p_(*o.subject), from_(from), how_(make_plan(*o.subject, from, o.compiler)) {
+    limited_ = parent ? parent->diagnosed.limited_by : bound::unknown;
+    if (parent && limited_ != bound::unknown) {
+      char percent[16];
+      std::snprintf(percent, sizeof percent, "%.0f", 100 * parent->diagnosed.roofline_fraction);
+      because_ = "bound by " + std::string(to_string(limited_)) + " at " + percent + "% of the roof: ";
+    }
+  }
+
+  std::vector<move> all() {
+    basics();
+    fusion_moves();
+    for (const auto& n : how_.nests)
+      nest_moves(n);
+    store_moves();
+    function_moves();
+    flag_moves();
+    return std::move(moves_);
+  }
+
+private:
+  const outlook& o_;
+  const program& p_;
+  const schedule& from_;
+  plan how_;
+  bound limited_;
+  std::string because_;
+  std::vector<move> moves_;
+
+  double when(double memory, double compute, double latency) const {
+    switch (limited_) {
+      case bound::memory: return memory;
+      case bound::compute: return compute;
+      case bound::latency: return latency;
+      default: return (memory + compute + latency) / 3;
+    }
+  }
+
+  void add(schedule to, const std::string& verb, const std::string& summary, const std::string& why, double weight) {
+    if (to == from_)
+      return;
+    moves_.push_back({std::move(to), {verb, summary, because_ + why}, weight});
+  }
+  void step(const std::string& verb, const std::string& subject, parameters p, const std::string& why, double weight) {
+    const auto to = with(from_, verb, subject, p);
+    add(to, verb, text_of({verb, subject, p}), why, weight);
+  }
+
+  void basics() {
+    if (!has(from_, "fuse", "*"))
+      step("fuse", "*", {}, "element-wise values that are stored and read again cost a trip to memory each", 8);
+    if (!has(from_, "rows", "*"))
+      step("rows", "*", {}, "a reduction and what follows it can share a row while it is in the cache", 6);
+    if (!has(from_, "vectorize", "*"))
+      step("vectorize", "*", {{"width", std::to_string(o_.width)}}, "the loops are scalar", 8);
+    if (!has(from_, "parallel", "*"))
+      step("parallel", "*", {}, "one thread works, the others wait", 8);
+  }
+
+  void fusion_moves() {
+    for (std::size_t v = 0; v < p_.values.size(); ++v) {
+      const auto& x = p_.values[v];
+      if (x.kind == value::kind_t::input)
+        continue;
+      const bool stored = std::any_of(how_.nests.begin(), how_.nests.end(), [&](const nest& n) {
+        return std::any_of(n.phases.begin(), n.phases.end(), [&](const phase& ph) {
+          return std::any_of(ph.statements.begin(), ph.statements.end(), [&](const statement& st) { return st.value == static_cast<int>(v); });
+        });
+      });
+      if (x.kind == value::kind_t::map && x.outputs.empty() && why_not_inline(p_, static_cast<int>(v)).empty()) {
+        if (stored)
+          step("fuse", x.name, {}, "recomputing " + x.name + " in its readers saves storing it", when(3, 1, 1));
+        else if (readers(p_, static_cast<int>(v)) > 1 || expense(x.body) >= 4)
+          step("keep", x.name, {}, "storing " + x.name + " saves recomputing it in each reader", when(1, 2, 2));
+      }
+      if (stored && has(from_, "rows", "*") && !has(from_, "split", x.name))
+        step("split", x.name, {}, "a nest of its own gives " + x.name + " a loop order of its own", 0.3);
+      if (has(from_, "split", x.name))
+        add(without(from_, "split", x.name), "rows", "rows(" + x.name + ")", "sharing a row keeps it in the cache", when(3, 1, 1));
+      if (has(from_, "keep", x.name))
+        add(without(from_, "keep", x.name), "fuse", "recompute " + x.name, "recomputing " + x.name + " saves storing it", when(2, 0.7, 1));
+    }
+  }
+
+  void number(const std::string& verb, const std::string& subject, const std::string& parameter_name, std::int64_t now, std::vector<std::int64_t> choices, const std::string& why,
+              double weight) {
+    for (const auto c : choices)
+      if (c != now) {
+        const double distance = std::abs(std::log2(static_cast<double>(c + 1) / static_cast<double>(now + 1)));
+        step(verb, subject, {{parameter_name, std::to_string(c)}}, why, weight / (1 + distance));
+      }
+  }
+
+  void nest_moves(const nest& n) {
+    if (n.blocked || is_contraction(p_, n))
+      block_moves(n);
+    if (n.blocked)
+      return;
+    bool reduction = false;
+    for (const auto& ph : n.phases)
+      for (const auto& st : ph.statements)
+        reduction = reduction || p_.values[static_cast<std::size_t>(st.value)].kind == value::kind_t::reduce;
+    if (!n.vector_loop.empty()) {
+      if (reduction)
+        number("accumulators", n.name, "n", n.accumulators, {1, 2, 4, 8}, "independent partial sums hide the latency of the additions", when(1, 2.5, 3));
+      number("unroll", n.name, "factor", n.unroll, {1, 2, 4, 8}, "fewer loop instructions for each vector, more accesses in flight", when(2, 2, 2));
+      number("prefetch", n.name, "bytes", n.prefetch, {0, 1024, 4096, 8192, 16384, 32768}, "asking for data before it is needed hides the memory's latency", when(2.5, 0.3, 1.5));
+      if (o_.width >= 8)
+        number("vectorize", n.name, "width", n.width, {o_.width, o_.width / 2}, "narrower vectors may run at a higher clock or fill up better", 0.6);
+      if (!n.rows.empty()) {
+        const auto& last = n.rows.back();
+        if (last.var.single_name() != n.vector_loop)
+          step("vectorize", last.name, {{"width", std::to_string(o_.width)}}, "vectors along the rows need no sums across lanes", when(0.5, 0.8, 1));
+      }
+    }
+    if (n.parallel)
+      number("parallel", n.name, "grain", n.grain, {0, 1, 4, 16, 64}, "other shares of the rows for each thread change how evenly they finish and what they read together", when(0.8, 0.6, 3));
+  }
+
+  void block_moves(const nest& n) {
+    const auto [rows, columns] = shape_of(o_, n);
+    const auto b = n.blocked.value_or(blocking{});
+    for (const auto& shape : block_shapes(o_.width))
+      if (shape.m != b.m || shape.n != b.n)
+        step("register_block", n.name, block_parameters(o_, shape), "a block of " + std::to_string(shape.m) + " x " + std::to_string(shape.n) + " sums in registers reads each operand less often",
+             (n.blocked ? when(1, 2.5, 1) : 8) * shape.efficiency / (waste(rows, shape.m) * waste(columns, shape.n)));
+    if (!n.blocked)
+      return;
+    const auto cache = [&](const std::string& which, std::int64_t now, std::vector<std::int64_t> choices, const std::string& why, double weight) {
+      for (const auto c : choices)
+        if (c != now) {
+          parameters all;
+          const auto put = [&](const std::string& name, std::int64_t x) {
+            if (x > 0)
+              all.emplace_back(name, std::to_string(x));
+          };
+          put("mc", which == "mc" ? c : b.mc);
+          put("nc", which == "nc" ? c : b.nc);
+          put("kc", which == "kc" ? c : b.kc);
+          step("cache_block", n.name, all, why, weight);
+        }
+    };
+    cache("kc", b.kc, {0, 192, 256, 384, 512}, "panels of this depth stay in the first cache", when(1.5, 1.5, 0.5));
+    cache("mc", b.mc, {0, static_cast<std::int64_t>(b.m) * 4, static_cast<std::int64_t>(b.m) * 8, static_cast<std::int64_t>(b.m) * 16, static_cast<std::int64_t>(b.m) * 32},
+          "a block of rows of this size stays in the second cache", when(1.5, 1.5, 0.5));
+    cache("nc", b.nc, {0, b.n * 4L, b.n * 8L, b.n * 16L}, "smaller shares of columns spread more evenly over the threads", when(1, 1, 1.5));
+    if (n.parallel)
+      step("share", n.name, {{"among", b.share_rows ? "columns" : "rows"}}, "threads that share the other operand pack less of it twice", when(1, 1, 1));
+    number("prefetch", n.name, "bytes", n.prefetch, {0, 512, 1024, 2048}, "the next rows of the panel arrive before they are needed", when(0.7, 0.5, 0.5));
+  }
+
+  void store_moves() {
+    const bool large = traffic(o_) > stream_from_bytes / 4;
+    if (has(from_, "stream_stores", "*"))
+      add(without(from_, "stream_stores", "*"), "stream_stores", "plain stores", "the results may still be in the cache when they are read", when(1, 0.3, 1));
+    else
+      step("stream_stores", "*", {}, "storing past the cache saves reading each line before it is overwritten", when(large ? 4 : 0.5, 0.3, 0.3));
+  }
+
+  void function_moves() {
+    // An error of 3e-6 in exp must stay well inside the tolerance.
+    if (uses(p_, op::exp) && o_.tolerated.rtol >= 2e-5 && !o_.tolerated.bitwise) {
+      if (has(from_, "approximate", "exp"))
+        add(without(from_, "approximate", "exp"), "approximate", "exact exp", "the shorter polynomial gained nothing", 0.2);
+      else
+        step("approximate", "exp", {}, "a shorter polynomial for exp is within the tolerance", when(1, 2.5, 1));
+    }
+  }
+
+  void flag_moves() {
+    for (const auto* flag : {"-funroll-loops", "-mprefer-vector-width=512", "-fno-tree-vectorize", "-O2"})
+      if (!has(from_, "flag", flag))
+        step("flag", flag, {}, "the compiler's own choices may be improved by it", 0.15);
+  }
+};
+
+double remembered(const move& m, const context& given) {
+  double w = m.weight;
+  for (const auto& s : given.siblings) {
+    const bool lost = s.result != outcome::passed || s.gain < 0.99;
+    if (s.edge.summary == m.edge.summary)
+      w *= lost ? 0.1 : 0.5; // tried here already
+    else if (s.edge.kind == m.edge.kind)
+      w *= s.result != outcome::passed ? 0.4 : lost ? 0.75 : s.gain > 1.02 ? 1.4 : 1;
+  }
+  for (const auto& t : given.trajectory) {
+    if (t.edge.kind != m.edge.kind)
+      continue;
+    w *= t.result == outcome::passed && t.gain > 1.02 ? 1.5 : t.gain < 0.98 ? 0.6 : 1;
+  }
+  return w;
+}
+
+/// Sampling without replacement, in proportion to the weights (Efraimidis and Spirakis 2006).
+void shuffle_by_weight(std::vector<move>& moves, rng& draw) {
+  std::vector<std::pair<double, std::size_t>> keys;
+  for (std::size_t i = 0; i < moves.size(); ++i)
+    keys.emplace_back(-std::log(std::max(draw.uniform(), 1e-300)) / std::max(moves[i].weight, 1e-9), i);
+  std::sort(keys.begin(), keys.end());
+  std::vector<move> out;
+  for (const auto& [key, i] : keys)
+    out.push_back(std::move(moves[i]));
+  moves = std::move(out);
+}
+
+/// Steps of both: where they disagree each is taken with even chance.
+schedule crossed(const schedule& a, const schedule& b, rng& draw) {
+  schedule out;
+  for (const auto& s : a.steps) {
+    const auto other = std::find_if(b.steps.begin(), b.steps.end(), [&](const schedule_step& t) { return t.verb == s.verb && t.subject == s.subject; });
+    if (other != b.steps.end())
+      out.steps.push_back(draw.chance(0.5) ? s : *other);
+    else if (draw.chance(0.6))
+      out.steps.push_back(s);
+  }
+  for (const auto& s : b.steps)
+    if (!has(a, s.verb, s.subject) && draw.chance(0.6))
+      out.steps.push_back(s);
+  return out;
+}
+
+/// A random walk of single transformations from the analytic or the plain schedule.
+schedule wandered(const outlook& o, rng& draw, int steps) {
+  schedule s = draw.chance(0.7) ? analytic_schedule(o) : schedule{};
+  for (int i = 0; i < steps; ++i) {
+    auto moves = neighbourhood(o, s, std::nullopt);
+    shuffle_by_weight(moves, draw);
+    if (!moves.empty())
+      s = moves[0].to;
+  }
+  return s;
+}
+
+} // namespace
+
+std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent) { return neighbours(o, from, parent).all(); }
+
+std::vector<move> ranked(const outlook& o, const context& given, rng& draw) {
+  std::vector<move> first;
+  const bool fresh = !given.parent || given.memory == memory_operator::clean_slate;
+  const auto* parent = given.parent ? &*given.parent : nullptr;
+  if (fresh || parent->printed_from.steps.empty())
+    first.push_back({analytic_schedule(o), {"analytic", to_string(analytic_schedule(o)), "a first schedule by the cost model: fuse, share rows, vectors, threads, blocks"}, 1});
+  for (const auto& prior : given.priors)
+    first.push_back({prior, {"prior", "a schedule that won on a like operator", "it gained elsewhere: " + strategy_of(prior)}, 1});
+  if (parent != nullptr && given.second_parent)
+    for (int i = 0; i < 4; ++i)
+      first.push_back({crossed(parent->printed_from, given.second_parent->printed_from, draw), {"crossover", "steps of two schedules", "both passed; their gains may add up"}, 1});
+  std::vector<move> rest;
+  if (!fresh) {
+    rest = neighbourhood(o, parent->printed_from, given.parent);
+    for (auto& m : rest)
+      m.weight = remembered(m, given);
+    shuffle_by_weight(rest, draw);
+  }
+  first.insert(first.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+  // Where all of these are known: longer walks.
+  for (int i = 0; i < 12; ++i)
+    first.push_back({wandered(o, draw, 1 + static_cast<int>(draw.below(5))), {"fresh start", "a random legal schedule", "the neighbourhood is known; somewhere else may be better"}, 1});
+  return first;
+}
 
 } // namespace kevolve::synthesis

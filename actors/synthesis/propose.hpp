@@ -16,8 +16,8 @@ struct move {
 /// Facts about an operator that proposals need and that do not change during a session.
 struct outlook {
   const program* subject = nullptr;
-  std::vector<workload> workloads;
   std::string compiler;
+  tolerance tolerated;
   int width = 16;                       // float lanes of the target's vectors
   std::vector<std::int64_t> axis_values; // estimate of each axis: geometric mean over the workloads
 

@@ -10,10 +10,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 using namespace kevolve;
 
 namespace {
+
+/// With --cpu: this thread's CPU time, for one-thread figures on a busy host (OMP_NUM_THREADS=1).
+bool cpu_time = false;
+double now() {
+  timespec t{};
+  clock_gettime(cpu_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
 
 double seconds_of(const workbench::kernel& k, const operator_definition& op, const axis_binding& axes, const std::vector<workbench::bytes>& inputs, int rounds) {
   (void)op;
@@ -54,9 +63,9 @@ double seconds_of(const workbench::kernel& k, const operator_definition& op, con
   std::memset(space, 0, need);
   double best = 1e30;
   for (int r = 0; r < rounds; ++r) {
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = now();
     k.entry(tensors.data(), tensors.data() + op.inputs.size(), values.data(), space, nullptr);
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    best = std::min(best, now() - begin);
   }
   for (auto* d : data)
     std::free(d);
@@ -80,6 +89,7 @@ int main(int argc, char** argv) {
     else if (a == "--rounds") rounds = std::atoi(next().c_str());
     else if (a == "--seed") seed = std::strtoull(next().c_str(), nullptr, 10);
     else if (a == "--print") print = true;
+    else if (a == "--cpu") cpu_time = true;
     else if (a == "--unchecked") check = false;
     else if (a == "--axes") {
       std::string list = next();
