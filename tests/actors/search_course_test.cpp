@@ -57,19 +57,20 @@ TEST_CASE("a session ends within its time, verification included, and stops prop
 
 TEST_CASE("an evaluation that never comes back is withdrawn when the search's time is over") {
   world_settings how;
-  how.evaluation_s = 0.5;
-  world w(how, by_time(20));
+  how.silent = 0.05;
+  world w(how, by_time(40));
   w.start();
-  for (double t = 0.05; t < 60; t += 0.05)
+  for (double t = 0.05; t < 100; t += 0.05)
     w.later(t, [] { return input(kevolve::search::tick{}); });
-  w.run(30);
-  // from here on only the clock, the store and the verifier move
-  while (!w.ended && w.clock() < 60) {
-    w.run(w.of().appended() + 1);
-  }
+  w.run();
   REQUIRE(w.ended);
+  CHECK(w.ended->verdict);
   CHECK(w.of().state().open().empty());
-  CHECK(w.ended->what.wall_s <= 20.1);
+  CHECK(w.ended->what.wall_s <= 40.1);
+  CHECK(std::any_of(w.log.begin(), w.log.end(), [](const event& e) {
+    const auto* c = std::get_if<proposal_closed>(&e);
+    return c != nullptr && c->reason == "stopped: time";
+  }));
 }
 
 TEST_CASE("a verification that never comes back does not keep the session for ever") {
@@ -335,4 +336,26 @@ TEST_CASE("a verification is judged against the best baseline of each workload")
   CHECK_FALSE(slower.holds);
   CHECK(slower.best_baseline == "root");
   CHECK(slower.speedup == doctest::Approx(0.9));
+}
+
+TEST_CASE("who was not compared on every workload does not lead") {
+  session_state s;
+  session_opened open;
+  open.subject.workloads.resize(2);
+  s.apply(open);
+  auto add = [&](node_number n, std::size_t workloads) {
+    s.apply(proposal_made{n, n == 0 ? std::vector<node_number>{} : std::vector<node_number>{0}, {}, 0, 0, "", "generator"});
+    candidate c;
+    c.id = std::to_string(n);
+    s.apply(candidate_added{n, c, {}});
+    auto e = passed_with(std::vector<comparison>(workloads, comparison{"0", 2, {1.9, 2.1}, 1, 1e9, 8}));
+    e.candidate = c.id;
+    s.apply(evaluation_recorded{n, 0, n == 0 ? "" : "0", e});
+  };
+  add(0, 2);
+  add(1, 1);
+  CHECK(s.leader()->number == 0);
+  CHECK(s.nodes()[1].fitness == doctest::Approx(std::log(2.0)));
+  add(2, 2);
+  CHECK(s.leader()->number == 2);
 }

@@ -254,12 +254,12 @@ TEST_CASE("whatever happens, no task is lost, none is delivered twice, and heale
     };
     for (int step = 0; step < 400; ++step) {
       now += draw.uniform();
-      auto agent = "agent" + std::to_string(draw.below(4));
+      auto agent = std::to_string(draw.below(4));
       switch (draw.below(10)) {
       case 0: case 1: {
-        auto name = "t" + std::to_string(step);
+        auto name = std::to_string(step);
         submitted.insert(name);
-        absorb(d.step(task_of(name, "owner" + std::to_string(draw.below(3)), static_cast<int>(draw.below(2))), now), nullptr);
+        absorb(d.step(task_of(name, std::to_string(draw.below(3)), static_cast<int>(draw.below(2))), now), nullptr);
         break;
       }
       case 2: absorb(d.step(agent_of(agent, 1, 2, std::to_string(++incarnations[agent])), now), nullptr); break;

@@ -299,3 +299,34 @@ TEST_CASE("proposals lost with a restarted part are asked again and counted once
   CHECK(w.of().state().results() == 30);
   CHECK(count<actor_restarted>(w.log) == 1);
 }
+
+TEST_CASE("a result of an earlier attempt, life or candidate is discarded") {
+  world w({}, budget_of(30));
+  w.start();
+  while (w.of().state().open().size() < 2 || w.evaluations.size() < 4)
+    w.run(w.of().appended() + 1);
+  auto asked = w.evaluations.back();
+  REQUIRE(w.of().state().open().contains(asked.number));
+  auto counted = w.of().state().results();
+  auto discarded_before = count<evaluation_discarded>(w.log);
+  auto result = w.measure(*asked.what, asked.anchor.get());
+  SUBCASE("an attempt that was given up") {
+    w.feed(evaluation_failed{asked.number, asked.attempt, "agent died"});
+    CHECK(count<evaluation_discarded>(w.log) == ++discarded_before);
+    w.feed(evaluated{asked.number, asked.attempt, result});
+  }
+  SUBCASE("a life that ended") {
+    w.kill(w.log.size());
+    w.resume();
+    w.feed(evaluated{asked.number, asked.attempt, result});
+  }
+  SUBCASE("another candidate") {
+    result.candidate = id_of({5, 5, 5, 5, 5, 5, 5, 5, 5, 5});
+    w.feed(evaluated{asked.number, asked.attempt, result});
+  }
+  SUBCASE("a number that was never proposed") { w.feed(evaluated{4000, 0, result}); }
+  CHECK(w.of().state().results() == counted);
+  CHECK(count<evaluation_discarded>(w.log) == discarded_before + 1);
+  w.run();
+  CHECK(w.of().state().results() == 30);
+}

@@ -70,6 +70,8 @@ void world::carry_out(ask_evaluation&& ask) {
   evaluations.push_back(ask);
   rng fate(how_.seed, std::uint64_t{ask.attempt} << 32 | ask.number, "evaluator's fate");
   double delay = spread(how_.evaluation_s, fate);
+  if (ask.number != 0 && fate.chance(how_.silent))
+    return;
   if (fate.chance(how_.infrastructure))
     return later(delay, [ask] { return input(evaluation_failed{ask.number, ask.attempt, "agent died"}); });
   auto answer = [this, ask] {

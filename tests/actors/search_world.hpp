@@ -74,6 +74,7 @@ inline candidate candidate_of(const point& p) {
 struct world_settings {
   std::uint64_t seed = 1;
   double infrastructure = 0;   // odds of a fault per attempt
+  double silent = 0;           // odds that an evaluation never answers
   double repeated = 0;         // odds that a result arrives a second time, later
   double synthesizer_fails = 0;
   double slow_factor = 1;      // spread of latencies: 1 means all alike
