@@ -264,6 +264,7 @@ const entry table[] = {
        return m + std::log1p(std::exp(-std::abs(x - y)));
      }>},
     {"xlogy", real_pair<[](double x, double y) { return y != y ? y : x == 0 ? 0.0 : x * std::log(y); }>},
+    {"special_xlog1py", real_pair<[](double x, double y) { return y != y ? y : x == 0 ? 0.0 : x * std::log1p(y); }>},
     {"eq", comparison<[](auto x, auto y) { return x == y; }>},
     {"ne", comparison<[](auto x, auto y) { return x != y; }>},
     {"lt", comparison<[](auto x, auto y) { return x < y; }>},

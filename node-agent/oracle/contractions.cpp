@@ -1,6 +1,6 @@
 // Matrix products in all of ATen's spellings, on one blocked product in double. Integer matrices go through it too (exact below 2^53).
-#include "node-agent/oracle/call.hpp"
 #include "node-agent/oracle/gemm.hpp"
+#include "node-agent/oracle/rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -107,6 +107,23 @@ tensor outer(const tensor& a, const tensor& b, dtype type) {
   return map<double, double>(type, unsqueeze(as_reals(a), 1), unsqueeze(as_reals(b), 0), [](double x, double y) { return x * y; });
 }
 
+/// sum over `sumdim` of i1 * i2 * i3, each unsqueezed where its list says: what bilinear layers become.
+results trilinear(const call& c) {
+  auto widened = [&](const char* name, const char* dims) {
+    tensor t = as_reals(c.value(name));
+    auto list = c.integers(dims);
+    std::sort(list.begin(), list.end());
+    for (auto d : list)
+      t = unsqueeze(t, d);
+    return t;
+  };
+  auto times = [](double x, double y) { return x * y; };
+  tensor all = map<double, double>(c.result_type(), widened("i1", "expand1"), widened("i2", "expand2"), times);
+  all = map<double, double>(all.type, all, widened("i3", "expand3"), times);
+  return {reduce<double, double>(all.type, rows_along(all, c.integers("sumdim"), false),
+                                 [](const double* x, std::int64_t n) { return sum_of(x, n); })};
+}
+
 results addmm_activation(const call& c) {
   auto out = added<mat1, mat2>(c);
   bool gelu = c.flag("use_gelu");
@@ -124,6 +141,7 @@ const entry table[] = {
     {"vdot", plain<self, other>},
     {"addmm", added<mat1, mat2>},
     {"_addmm_activation", addmm_activation},
+    {"_trilinear", trilinear},
     {"addmv", added<mat, vec>},
     {"baddbmm", added<batch1, batch2>},
     {"addbmm", add_batches},

@@ -15,13 +15,19 @@ struct geometry {
   triple in{}, out{};
 };
 
+/// Of values and indices, which have the same shape; one that nobody reads has no shape.
+extents declared_shape(const call& c) {
+  auto shape = c.result_shape();
+  return shape.empty() && c.results() > 1 ? c.result_shape(1) : shape;
+}
+
 geometry geometry_of(const call& c, std::size_t rank) {
   geometry g{contiguous(as_reals(c.value("self"))), 1, {}, {}};
   auto shape = g.x.shape;
   if (shape.size() < rank)
     refuse("pooling over " + std::to_string(rank) + " dimensions of " + to_text(shape));
   g.in = triple_of(shape, rank, 1);
-  auto wanted = c.result_shape();
+  auto wanted = declared_shape(c);
   g.out = triple_of(wanted, rank, 1);
   for (std::size_t d = 0; d + rank < shape.size(); ++d)
     g.planes *= shape[d];
@@ -74,8 +80,8 @@ results max_pool(const call& c) {
   auto kernel = triple_of(c.integers("kernel_size"), Rank, 1), padding = triple_of(c.integers("padding"), Rank, 0);
   auto stride = c.integers("stride").empty() ? kernel : triple_of(c.integers("stride"), Rank, 1);
   auto dilation = triple_of(c.integers("dilation"), Rank, 1);
-  tensor out = make<double>(c.result_type(), c.result_shape());
-  tensor where = make<integer>(dtype::int64, c.result_shape());
+  tensor out = make<double>(dtype::float64, declared_shape(c));
+  tensor where = make<integer>(dtype::int64, declared_shape(c));
   for_outputs(g, [&](const double* plane, const triple& o, integer at) {
     triple from, to;
     for (std::size_t d = 0; d < 3; ++d) {
@@ -98,7 +104,7 @@ results average_pool(const call& c) {
   auto stride = c.integers("stride").empty() ? kernel : triple_of(c.integers("stride"), Rank, 1);
   bool padded = c.flag("count_include_pad", true);
   double divisor = c.has("divisor_override") ? c.real("divisor_override") : 0;
-  tensor out = make<double>(c.result_type(), c.result_shape());
+  tensor out = make<double>(dtype::float64, declared_shape(c));
   for_outputs(g, [&](const double* plane, const triple& o, integer at) {
     triple from, to;
     integer whole = 1, inside = 1;
@@ -132,7 +138,7 @@ triple adaptive_end(const triple& o, const triple& in, const triple& out) {
 template <std::size_t Rank>
 results adaptive_average(const call& c) {
   auto g = geometry_of(c, Rank);
-  tensor out = make<double>(c.result_type(), c.result_shape());
+  tensor out = make<double>(dtype::float64, declared_shape(c));
   for_outputs(g, [&](const double* plane, const triple& o, integer at) {
     auto from = adaptive_start(o, g.in, g.out), to = adaptive_end(o, g.in, g.out);
     auto count = (to[0] - from[0]) * (to[1] - from[1]) * (to[2] - from[2]);
@@ -144,8 +150,8 @@ results adaptive_average(const call& c) {
 template <std::size_t Rank>
 results adaptive_maximum(const call& c) {
   auto g = geometry_of(c, Rank);
-  tensor out = make<double>(c.result_type(), c.result_shape());
-  tensor where = make<integer>(dtype::int64, c.result_shape());
+  tensor out = make<double>(dtype::float64, declared_shape(c));
+  tensor where = make<integer>(dtype::int64, declared_shape(c));
   for_outputs(g, [&](const double* plane, const triple& o, integer at) {
     auto b = largest_in(plane, g.in, adaptive_start(o, g.in, g.out), adaptive_end(o, g.in, g.out), {1, 1, 1});
     mutable_data<double>(out)[at] = b.value;

@@ -70,6 +70,14 @@ results nan_to_num(const call& c) {
   })};
 }
 
+results logit(const call& c) {
+  double eps = c.real("eps", -1);
+  return {map<double, double>(c.result_type(), as_reals(c.value("self")), [=](double x) {
+    double v = eps < 0 ? x : x < eps ? eps : x > 1 - eps ? 1 - eps : x;
+    return std::log(v / (1 - v));
+  })};
+}
+
 results to_copy(const call& c) {
   tensor x = c.is_tensor("input") ? c.value("input") : c.value("self");
   return {convert(x, c.type("dtype").value_or(c.result_type()))};
@@ -136,6 +144,7 @@ const entry table[] = {
     {"signbit", each_predicate<[](double x) { return std::signbit(x); }>},
     {"bitwise_not", bitwise_not},
     {"nan_to_num", nan_to_num},
+    {"logit", logit},
     {"_to_copy", to_copy},
     {"to", to_copy},
     {"convert_element_type", to_copy},

@@ -299,10 +299,11 @@ results repeat(const call& c) {
   while (x.shape.size() < times.size())
     x = unsqueeze(x, 0);
   extents shape, wide; // [t0, s0, t1, s1, …]
+  const extents single = x.shape;
   for (std::size_t d = 0; d < times.size(); ++d) {
-    shape.push_back(x.shape[d] * times[d]);
+    shape.push_back(single[d] * times[d]);
     wide.push_back(times[d]);
-    wide.push_back(x.shape[d]);
+    wide.push_back(single[d]);
     x = unsqueeze(x, static_cast<std::int64_t>(2 * d));
   }
   return {reshape(expand(x, wide), shape)};
