@@ -139,10 +139,9 @@ void log_writer::write_group(std::deque<queued_event>& group) {
     if (why.code == errc::full || (code == EIO && disk_is_full())) { // LMDB calls a short write EIO
       if (!wait_for_space(why, since))
         give_up({errc::full, fmt::format("{}: the disk is full; nothing that was acknowledged is lost; free some space, then resume",
-                                         into_.file())});
+                                         into_.file())}, false);
     } else {
-      fatal_ = true;
-      give_up(why.in("the store stops, a failed write is not retried; start again, which verifies it"));
+      give_up(why.in("the store stops, a failed write is not retried; start again, which verifies it"), true);
     }
   }
 }
@@ -351,8 +350,9 @@ bool log_writer::wait_for_space(const error& why, std::chrono::steady_clock::tim
   return true;
 }
 
-void log_writer::give_up(const error& why) {
+void log_writer::give_up(const error& why, bool fatal) {
   std::lock_guard lock(mutex_);
+  fatal_ = fatal;
   trouble_ = why;
   given_up_ = true;
 }

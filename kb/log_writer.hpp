@@ -55,7 +55,7 @@ private:
   int grow_map(std::size_t at_least_free);
   bool disk_is_full() const;
   bool wait_for_space(const error& why, std::chrono::steady_clock::time_point since);
-  void give_up(const error& why);
+  void give_up(const error& why, bool fatal);
   void complete(std::deque<queued_event>& group, std::vector<result<std::uint64_t>> outcomes);
 
   database& into_;

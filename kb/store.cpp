@@ -6,7 +6,9 @@
 #include "kb/store_check.hpp"
 #include "kb/verify.hpp"
 
+#include <cerrno>
 #include <condition_variable>
+#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace kevolve::kb {
@@ -144,9 +146,17 @@ result<void> lmdb_store::snapshot(const std::filesystem::path& directory) const 
   if (std::filesystem::exists(directory / "data.mdb", code))
     return error{errc::refused, fmt::format("snapshot directory {} holds a store already", directory.string())};
   std::shared_lock lock(opened_.data->map_mutex);
-  if (int failed = mdb_env_copy2(opened_.data->env.get(), directory.c_str(), MDB_CP_COMPACT))
-    return lmdb::failure(failed, "snapshot to " + directory.string());
-  return {};
+  int failed = mdb_env_copy2(opened_.data->env.get(), directory.c_str(), MDB_CP_COMPACT);
+  for (const std::filesystem::path& name : {directory / "data.mdb", directory}) { // LMDB does not sync its copies
+    const int descriptor = failed ? -1 : ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (!failed && (descriptor < 0 || ::fsync(descriptor) != 0))
+      failed = errno;
+    if (descriptor >= 0)
+      ::close(descriptor);
+  }
+  if (failed)
+    std::filesystem::remove(directory / "data.mdb", code);
+  return failed ? result<void>(lmdb::failure(failed, "snapshot to " + directory.string())) : result<void>();
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include "kb/store_check.hpp"
 
 #include <fmt/format.h>
+#include <mutex>
 
 namespace kevolve::kb {
 namespace {
@@ -104,6 +105,18 @@ result<check_report> check_database(const database& data) {
 }
 
 result<void> rebuild_views(database& data) {
+  {
+    // Old and new views side by side need at most as much again.
+    std::unique_lock lock(data.map_mutex);
+    MDB_envinfo info{};
+    MDB_stat stat{};
+    mdb_env_info(data.env.get(), &info);
+    mdb_env_stat(data.env.get(), &stat);
+    const std::size_t wanted = 3 * (info.me_last_pgno + 1) * stat.ms_psize + (std::size_t{64} << 20);
+    if (info.me_mapsize < wanted)
+      if (int code = mdb_env_set_mapsize(data.env.get(), wanted))
+        return lmdb::failure(code, data.file());
+  }
   KEVOLVE_TRY(at, reading::begin(data)); // the state before: the log is read here while the views are written below
   lmdb::transaction txn;
   if (int code = lmdb::transaction::begin(data.env.get(), 0, txn))
