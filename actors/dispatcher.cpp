@@ -163,6 +163,8 @@ void dispatch_shell::tick() {
 }
 
 void dispatch_shell::step(dispatch::input in) {
+  if (parts_.probe)
+    parts_.probe("dispatcher");
   for (auto& effect : logic_.step(std::move(in), now_s()))
     std::visit([this](auto& what) { on(what); }, effect);
 }

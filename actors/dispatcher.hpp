@@ -17,6 +17,7 @@ namespace kevolve::actors {
 struct dispatcher_parts {
   std::shared_ptr<link> wire;
   dispatch::options limits;
+  std::function<void(const char*)> probe; // tests only
   double agent_wait_s = 10; // tasks that nobody serves for longer are given up as no_agent
 };
 

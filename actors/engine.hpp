@@ -22,6 +22,8 @@ struct engine_parts {
   unsigned synthesizers = 2;         // per session
   bool detach_synthesizers = true;   // threads of their own; false: an instant one may run on the scheduler's
   bool verify = true;                // measure the leader afresh at the end
+  /// For tests of supervision: told of each input of a "session", "dispatcher" or "tree_node" actor; what it throws is that actor's own failure.
+  std::function<void(const char* actor)> probe;
   double agent_wait_s = 10;          // how long a session waits for somebody who serves its target
 };
 

@@ -9,7 +9,7 @@
 namespace kevolve::made_up {
 namespace {
 
-constexpr std::size_t steps_kept = 12;
+constexpr std::size_t steps_kept = 4;
 constexpr double root_latency_s = 1e-3;
 constexpr double least_latency_s = 1e-4;
 constexpr double eager_latency_s = 2e-3;

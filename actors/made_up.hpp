@@ -11,7 +11,7 @@ namespace kevolve::made_up {
 
 problem subject();
 device_description device();
-/// Schedules are lists of steps "nudge(x, by=…)"; a proposal adds one to its parent's (at most twelve stay).
+/// Schedules are lists of steps "nudge(x, by=…)"; a proposal adds one to its parent's (at most four stay).
 generator_factory generator();
 /// The latency of a candidate in seconds: the root takes 1 ms; a schedule's steps multiply it by their factors, never below 0.1 ms.
 double latency_s(const candidate& c);

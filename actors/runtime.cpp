@@ -71,7 +71,7 @@ public:
     };
     KEVOLVE_TRY(opened, parts_.open_link(std::move(callbacks)));
     link_ = std::move(opened);
-    supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.agent_wait_s}, address_};
+    supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.probe, parts_.agent_wait_s}, address_};
     supervisor_ = system_.spawn(supervisor, std::move(parts));
     return {};
   }

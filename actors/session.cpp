@@ -187,6 +187,8 @@ void session_shell::step(search::input in) {
   if (std::exchange(stepping_, true))
     return; // an effect of the step under way brought a further input: its effects come after all of the former's
   while (!inputs_.empty() && !left_) {
+    if (parts_.engine.probe)
+      parts_.engine.probe("session");
     auto next = std::move(inputs_.front());
     inputs_.pop_front();
     for (auto& effect : logic_.step(std::move(next), now()))
@@ -261,7 +263,7 @@ const tree_node_actor& session_shell::node(node_number number) {
   if (number >= nodes_.size())
     nodes_.resize(number + 1);
   if (!nodes_[number])
-    nodes_[number] = self_->spawn<caf::monitored>(tree_node, history_ptr(), remembered_ptr(), child_history());
+    nodes_[number] = self_->spawn<caf::monitored>(tree_node, history_ptr(), remembered_ptr(), child_history(), parts_.engine.probe);
   return nodes_[number];
 }
 
@@ -446,7 +448,8 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
     nodes_.resize(tree.size());
   for (node_number n : which) {
     auto parent = tree[n].parent;
-    nodes_[n] = self_->spawn<caf::monitored>(tree_node, parent == search::no_node ? nullptr : links[parent], results[n], std::move(children[n]));
+    nodes_[n] = self_->spawn<caf::monitored>(tree_node, parent == search::no_node ? nullptr : links[parent], results[n], std::move(children[n]),
+                                            parts_.engine.probe);
   }
 }
 

@@ -62,17 +62,20 @@ void child_history::add(remembered_ptr what) {
 }
 
 tree_node_actor::behavior_type tree_node(tree_node_actor::stateful_pointer<tree_node_state> self, history_ptr parent, remembered_ptr own,
-                                         child_history children) {
+                                         child_history children, std::function<void(const char*)> probe) {
   name_failures(self);
   self->state.parent = std::move(parent);
   self->state.self = std::move(own);
   self->state.children = std::move(children);
+  self->state.probe = std::move(probe);
   return {
     [self](adopt& what) {
       self->state.parent = std::move(what.parent);
       self->state.link.reset();
     },
     [self](draw_context& what) {
+      if (self->state.probe)
+        self->state.probe("tree_node");
       if (what.child)
         self->send(what.child, adopt{own_history(self->state)});
       node_view parent_view(self->state.self, self->state.parent, &self->state.children.all());

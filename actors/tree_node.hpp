@@ -6,6 +6,7 @@
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
+#include <functional>
 
 namespace kevolve::actors {
 
@@ -26,9 +27,10 @@ struct tree_node_state {
   remembered_ptr self;
   history_ptr link; // both, as children see them; made when the first asks
   child_history children;
+  std::function<void(const char*)> probe;
 };
 
 tree_node_actor::behavior_type tree_node(tree_node_actor::stateful_pointer<tree_node_state> self, history_ptr parent, remembered_ptr own,
-                                         child_history children);
+                                         child_history children, std::function<void(const char*)> probe);
 
 } // namespace kevolve::actors

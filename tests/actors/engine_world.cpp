@@ -55,4 +55,10 @@ session_settings short_search(std::uint32_t evaluations) {
   return s;
 }
 
+session_settings through_one_slot(std::uint32_t evaluations) {
+  session_settings s = short_search(evaluations);
+  s.in_flight = 1;
+  return s;
+}
+
 } // namespace kevolve::test

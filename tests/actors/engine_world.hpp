@@ -75,5 +75,7 @@ struct engine_world {
 };
 
 session_settings short_search(std::uint32_t evaluations);
+/// One proposal in flight: the tree is a function of the settings.
+session_settings through_one_slot(std::uint32_t evaluations);
 
 } // namespace kevolve::test

@@ -1,0 +1,122 @@
+#include "actors/agent_leases.hpp"
+#include "actors/link.hpp"
+#include "protocol/codec.hpp"
+
+#include <atomic>
+#include <doctest/doctest.h>
+#include <future>
+#include <zmq.hpp>
+
+using namespace kevolve;
+using namespace std::chrono_literals;
+
+namespace {
+
+const agent_leases::time t0{};
+
+lease_granted grant(const std::string& lease, std::uint64_t epoch) { return {lease, epoch, 10, trace_work{}}; }
+
+template <class Kind>
+std::size_t count(const std::vector<agent_effect>& effects) {
+  std::size_t n = 0;
+  for (const auto& each : effects) {
+    if constexpr (std::is_same_v<Kind, start_work> || std::is_same_v<Kind, stop_work>)
+      n += std::holds_alternative<Kind>(each);
+    else if (auto* said = std::get_if<message>(&each))
+      n += std::holds_alternative<Kind>(*said);
+  }
+  return n;
+}
+
+} // namespace
+
+TEST_CASE("a grant starts once, however often it arrives") {
+  agent_leases leases(8);
+  auto first = leases.granted(grant("a", 1), t0);
+  CHECK(count<start_work>(first) == 1);
+  CHECK(count<lease_accepted>(first) == 1);
+  auto again = leases.granted(grant("a", 1), t0);
+  CHECK(count<start_work>(again) == 0);
+  CHECK(count<lease_accepted>(again) == 1);
+}
+
+TEST_CASE("an answer is repeated until it is acknowledged, and only once each five seconds") {
+  agent_leases leases(8);
+  leases.granted(grant("a", 1), t0);
+  CHECK(count<lease_finished>(leases.finished("a", 1, std::string("x"), t0)) == 1);
+  CHECK(leases.tick(t0 + 4s).empty());
+  CHECK(count<lease_finished>(leases.tick(t0 + 6s)) == 1);
+  CHECK(leases.tick(t0 + 7s).empty());
+  leases.acknowledged({"a", 2}); // another epoch's
+  CHECK(leases.held() == 1);
+  leases.acknowledged({"a", 1});
+  CHECK(leases.held() == 0);
+  CHECK(leases.tick(t0 + 60s).empty());
+}
+
+TEST_CASE("a newer epoch replaces an older one, and the older one's answer is dropped") {
+  agent_leases leases(8);
+  leases.granted(grant("a", 1), t0);
+  auto newer = leases.granted(grant("a", 2), t0);
+  CHECK(count<stop_work>(newer) == 1);
+  CHECK(count<start_work>(newer) == 1);
+  CHECK(leases.granted(grant("a", 1), t0).empty());
+  CHECK(leases.finished("a", 1, std::string("late"), t0).empty());
+  CHECK(count<lease_finished>(leases.finished("a", 2, std::string("x"), t0)) == 1);
+}
+
+TEST_CASE("a lease past its deadline is stopped, and answered when its worker has stopped") {
+  agent_leases leases(8);
+  leases.granted(grant("a", 1), t0);
+  CHECK(leases.tick(t0 + 9s).empty());
+  CHECK(count<stop_work>(leases.tick(t0 + 10s)) == 1);
+  CHECK(leases.tick(t0 + 11s).empty());
+  auto ended = leases.finished("a", 1, evaluation{}, t0 + 12s);
+  REQUIRE(count<lease_finished>(ended) == 1);
+  auto& said = std::get<lease_finished>(std::get<message>(ended[0]));
+  CHECK(std::get<std::string>(said.answer).find("deadline") != std::string::npos);
+}
+
+TEST_CASE("a cancelled lease is stopped and says nothing more; beyond the bound grants are refused") {
+  agent_leases leases(2);
+  leases.granted(grant("a", 1), t0);
+  leases.granted(grant("b", 1), t0);
+  auto third = leases.granted(grant("c", 1), t0);
+  CHECK(count<start_work>(third) == 0);
+  CHECK(count<lease_finished>(third) == 1);
+  CHECK(count<stop_work>(leases.cancelled({"a", 1})) == 1);
+  CHECK(leases.finished("a", 1, std::string("x"), t0).empty());
+  CHECK(leases.held() == 1);
+}
+
+TEST_CASE("the link refuses what breaks the protocol and goes on") {
+  zmq::context_t context(1);
+  std::promise<std::string> heard;
+  std::atomic<unsigned> refused = 0;
+  link_callbacks callbacks;
+  callbacks.received = [&](std::string agent, message what) {
+    if (std::holds_alternative<agent_hello>(what))
+      heard.set_value(agent);
+  };
+  callbacks.refused = [&](std::string, std::string) { ++refused; };
+  auto opened = link::open("inproc://refusing", context.handle(), "scheduler", std::move(callbacks));
+  REQUIRE(opened);
+  zmq::socket_t agent(context, ZMQ_DEALER);
+  agent.set(zmq::sockopt::routing_id, "a1");
+  agent.set(zmq::sockopt::linger, 0);
+  agent.connect("inproc://refusing");
+  auto say = [&](const std::string& bytes) { agent.send(zmq::buffer(bytes), zmq::send_flags::none); };
+  say("");
+  say("no MessagePack");
+  say(encode(envelope{protocol_version, "somebody else", "", 1, agent_heartbeat{}}));
+  say(encode(envelope{protocol_version + 1, "a1", "", 1, agent_heartbeat{}}));
+  say(encode(envelope{protocol_version, "a1", "", 5, agent_heartbeat{}}));
+  say(encode(envelope{protocol_version, "a1", "", 5, agent_heartbeat{}})); // repeated
+  std::string two = "two frames";
+  agent.send(zmq::buffer(two), zmq::send_flags::sndmore);
+  agent.send(zmq::buffer(two), zmq::send_flags::none);
+  say(encode(envelope{protocol_version, "a1", "", 6, agent_hello{"a1", "a1"}}));
+  CHECK(heard.get_future().get() == "a1");
+  CHECK(refused == 6);
+  CHECK((*opened)->counts().received == 2);
+}
