@@ -29,7 +29,10 @@ operation find_operation(std::string_view op) {
     op.remove_prefix(prefix.size());
   if (auto found = table.find(op); found != table.end())
     return found->second;
-  auto found = table.find(op.substr(0, op.find('.')));
+  auto base = op.substr(0, op.find('.'));
+  if (base.ends_with('_') && !base.ends_with("__"))
+    base.remove_suffix(1); // in-place variants are recorded as functions of their old value
+  auto found = table.find(base);
   return found == table.end() ? nullptr : found->second;
 }
 

@@ -21,6 +21,7 @@ DATA_DEPENDENT = {
     "_local_scalar_dense", "nonzero", "masked_select", "_unique", "_unique2", "unique_dim", "unique_consecutive", "bincount", "equal",
     "is_nonzero", "nonzero_static", "histc",
 }
+RESHAPED_IN_PLACE = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_"}
 DROPPED_ARGUMENTS = {"device", "layout", "pin_memory", "memory_format", "requires_grad", "non_blocking", "generator", "implicit", "out"}
 
 
@@ -172,6 +173,9 @@ class Recorder(TorchDispatchMode):
         if plain == "_local_scalar_dense":
             return func(*args, **kwargs)
         result = func(*args, **kwargs)
+        if plain in RESHAPED_IN_PLACE:  # the same tensor, read otherwise from now on: a view that replaces it
+            canonical.record(self, "aten.%s.%s" % (plain[:-1], op.split(".")[2]), arguments, values, result, True)
+            return result
         written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         if written:
             self.record_in_place(func, op, arguments, values, written)
