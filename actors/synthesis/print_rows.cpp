@@ -275,24 +275,18 @@ private:
     return code;
   }
 
-  /// Vector accumulators join into the scalar one: before the scalar rest of the loop runs.
-  std::string joined(const pass& s) {
+  /// Vector accumulators join into the scalar one that the rest of the loop used.
+  std::string joined(const pass& s, const statement& st) {
+    const auto& v = value_of(st);
+    const auto acc = v.name + "_acc";
     std::string code;
-    for (const auto& st : s.statements) {
-      const auto& v = value_of(st);
-      if (!reduces(v) || !vector_reduced(s, st) || st.spatial > s.vector_at)
-        continue;
-      const auto acc = v.name + "_acc";
-      for (int a = 1; a < s.accumulators; ++a)
-        code += combined(k_, v, acc + "0", acc + std::to_string(a), n_.width) + "\n";
-      if (v.combine == combiner::sum) {
-        k_.used.vector("total", n_.width);
-        code += acc + " += total(" + acc + "0);\n";
-      } else {
-        code += "for (int l = 0; l < " + std::to_string(n_.width) + "; ++l)\n  " + combined(k_, v, acc, acc + "0[l]", 0) + "\n";
-      }
+    for (int a = 1; a < s.accumulators; ++a)
+      code += combined(k_, v, acc + "0", acc + std::to_string(a), n_.width) + "\n";
+    if (v.combine == combiner::sum) {
+      k_.used.vector("total", n_.width);
+      return code + acc + " += total(" + acc + "0);\n";
     }
-    return code;
+    return code + "for (int l = 0; l < " + std::to_string(n_.width) + "; ++l)\n  " + combined(k_, v, acc, acc + "0[l]", 0) + "\n";
   }
 
   std::string finished(pass& s, const statement& st) {
@@ -302,7 +296,7 @@ private:
     const bool arg = v.combine == combiner::argmax || v.combine == combiner::argmin;
     text t{arg ? v.name + "_at" : (s.wide && v.combine == combiner::sum && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc),
            arg || !(is_floating(v.type) || v.type == dtype::boolean) ? text_type::integer : v.type == dtype::boolean ? text_type::boolean : text_type::real, vector};
-    return kept(s, st, t);
+    return (vector_reduced(s, st) ? joined(s, st) : "") + kept(s, st, t);
   }
 
   /// A value becomes a local of the row and, where somebody else reads it, a store.
@@ -445,7 +439,6 @@ private:
       variant(copies);
     if (copies == 1 || !known || *known % (copies * n_.width) >= n_.width || *known < copies * n_.width)
       variant(1);
-    code += joined(s);
     s.width = 0;
     s.e->vectorize("", 0);
     if (!known || *known % n_.width != 0) {

@@ -14,6 +14,8 @@ using namespace kevolve;
 
 namespace {
 
+bool print = false;
+
 struct totals {
   int candidates = 0, compile_errors = 0, wrong = 0, refused = 0;
 };
@@ -83,6 +85,8 @@ void run(const operator_definition& op, int schedules, std::uint64_t seed, const
     }
     for (std::size_t i = 0; i < kernels.size(); ++i) {
       const auto wrong = workbench::verify(op, group[i], kernels[i], sizes, seed, 2e-4);
+      if (print)
+        std::printf("%s\n", group[i].sources[0].content.c_str());
       if (!wrong.empty()) {
         ++t.wrong;
         std::printf("WRONG %s\n", wrong.c_str());
@@ -104,6 +108,7 @@ int main(int argc, char** argv) {
     if (a == "--schedules") schedules = std::atoi(next().c_str());
     else if (a == "--seed") seed = std::strtoull(next().c_str(), nullptr, 10);
     else if (a == "--only") only = next();
+    else if (a == "--print") print = true;
     else if (a == "--optimise") level = next();
     else files.push_back(a);
   }

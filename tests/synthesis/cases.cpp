@@ -255,7 +255,7 @@ void norms(std::vector<operator_definition>& out) {
     const auto y = b.ops("aten.native_batch_norm.default",
                          {{"input", tensor("x")}, {"weight", tensor("w")}, {"bias", tensor("b")}, {"running_mean", tensor("mean")}, {"running_var", tensor("var")}, {"training", boolean(training)},
                           {"momentum", real(0.1)}, {"eps", real(1e-5)}},
-                         {{"", dtype::float32, {"A", "5", "B"}}, {"", dtype::float32, {"5"}}, {"", dtype::float32, {"5"}}});
+                         {{"", dtype::float32, {"A", "5", "B"}}, {"", dtype::float32, {training ? "5" : "0"}}, {"", dtype::float32, {training ? "5" : "0"}}});
     b.output(b.op("aten.relu.default", {{"self", tensor(y[0])}}, {"A", "5", "B"}));
     out.push_back(b.done());
   }
@@ -359,10 +359,10 @@ void views(std::vector<operator_definition>& out) {
   out.push_back(g.done());
   builder d("silu_and_mul");
   d.input("x", {"A", "2*B"});
-  const auto left = d.op("aten.slice.Tensor", {{"self", tensor("x")}, {"dim", integer(1)}, {"start", integer(0)}, {"end", none()}, {"step", integer(1)}}, ab);
   argument middle;
   middle.kind = argument_kind::expression;
   middle.text = "B";
+  const auto left = d.op("aten.slice.Tensor", {{"self", tensor("x")}, {"dim", integer(1)}, {"start", integer(0)}, {"end", middle}, {"step", integer(1)}}, ab);
   const auto right = d.op("aten.slice.Tensor", {{"self", tensor("x")}, {"dim", integer(1)}, {"start", middle}, {"end", none()}, {"step", integer(1)}}, ab);
   const auto a = d.op("aten.silu.default", {{"self", tensor(left)}}, ab);
   d.output(d.op("aten.mul.Tensor", {{"self", tensor(a)}, {"other", tensor(right)}}, ab));
