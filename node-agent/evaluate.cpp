@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <fstream>
 #include <mutex>
 #include <optional>
 #include <sched.h>
 #include <set>
+#include <unistd.h>
 
 namespace fs = std::filesystem;
 
@@ -206,6 +208,11 @@ void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation
   for (const std::string& note : verdict.notes)
     e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + note;
   e.where.sandbox = verdict.sandbox;
+  if (verdict.handshake_s > 0) {
+    char text[80];
+    std::snprintf(text, sizeof text, ", least hand-shake of %.1f us subtracted", verdict.handshake_s * 1e6);
+    e.where.clock += text;
+  }
   e.stages.check_s = verdict.check_s;
   e.stages.measure_s = verdict.measure_s;
   e.stages.queued_s += verdict.prepare_s;
@@ -232,7 +239,7 @@ result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<b
   e.where.hardware = hardware_;
   e.where.device = "cpu0";
   e.where.judge_version = judge_version;
-  e.where.clock = "CLOCK_MONOTONIC of the judge, hand-shake subtracted";
+  e.where.clock = "CLOCK_MONOTONIC of the judge";
   judge_evaluate ask;
   KEVOLVE_TRY_VOID(build(what, cancelled, ask, e));
   if (e.result != outcome::passed)
@@ -241,7 +248,7 @@ result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<b
   ask.baselines = what.baselines;
   ask.how = what.how;
   ask.seed = what.seed;
-  ask.limit_s = what.limit_s;
+  ask.limit_s = std::max(what.limit_s - e.stages.compile_s, 0.1 * what.limit_s);
   ask.call_limit_s = std::min(settings_.call_limit_s, what.limit_s);
   KEVOLVE_TRY(verdict, judge(ask, cancelled, e));
   if (verdict.result == outcome::infrastructure)
@@ -296,6 +303,8 @@ std::vector<std::pair<std::string, std::string>> host::self_test() {
   }
   found.emplace_back("hardware", hardware_);
   found.emplace_back("python", settings_.python.empty() ? "missing: no PyTorch baselines, no tracing of .py files" : settings_.python.string());
+  found.emplace_back("sandbox", ::geteuid() == 0 ? "process+uid: own process, session, limits and identity; no namespaces, no system call filter"
+                                                 : "process: own process, session and limits; not root, so candidates run as this user");
   found.emplace_back("device slots", std::to_string(settings_.device_slots));
   found.emplace_back("compile slots", std::to_string(settings_.compile_slots));
   return found;
