@@ -313,8 +313,8 @@ text emitter::build_call(const expr_ref& e, std::size_t depth) {
       return {"(1 / __builtin_sqrt" + f + "(" + x + "))", text_type::real, false};
     if (e->code == op::abs)
       return {"__builtin_fabs" + f + "(" + x + ")", text_type::real, false};
-    if (e->code == op::sign)
-      return {"(" + k_.real + ")((" + x + " > 0) - (" + x + " < 0))", text_type::real, false};
+    if (e->code == op::sign) // NaN stays
+      return {"(" + x + " > 0 ? (" + k_.real + ")1 : " + x + " < 0 ? (" + k_.real + ")-1 : " + x + ")", text_type::real, false};
     if (e->code == op::round)
       name = "nearbyint";
     return {"__builtin_" + name + f + "(" + x + ")", text_type::real, false};

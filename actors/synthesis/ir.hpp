@@ -56,6 +56,7 @@ struct value {
   std::vector<dimension> over;   // reduce: reduction loops; scan: the one scanned dimension is dims[scanned]
   std::size_t scanned = 0;
   combiner combine = combiner::none;
+  bool last_nan = false;         // argmax, argmin: the last NaN wins (pooling), not the first
   expr_ref body;                 // over dims and `over`
   int input = -1;                // position among the operator's inputs
   std::vector<int> outputs;      // positions among the operator's outputs that this value's storage is

@@ -272,12 +272,13 @@ tensor_ref lowering::map(const std::string& name, dtype type, const std::vector<
 }
 
 tensor_ref lowering::reduce(const std::string& name, dtype type, const std::vector<index>& shape, const std::vector<std::size_t>& over, bool keepdim,
-                            combiner c, const element& body, const element& chosen) {
+                            combiner c, const element& body, const element& chosen, bool last_nan) {
   value v;
   v.name = name;
   v.type = type;
   v.kind = value::kind_t::reduce;
   v.combine = c;
+  v.last_nan = last_nan;
   tensor_ref out;
   out.type = type;
   std::vector<index> at;

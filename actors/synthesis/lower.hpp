@@ -56,7 +56,7 @@ public:
   tensor_ref map(const std::string& name, dtype type, const std::vector<index>& shape, const element& body);
   /// Reduces `over` dimensions of `shape`; the result has the others (or extent 1 with keepdim).
   tensor_ref reduce(const std::string& name, dtype type, const std::vector<index>& shape, const std::vector<std::size_t>& over, bool keepdim,
-                    combiner c, const element& body, const element& chosen = {});
+                    combiner c, const element& body, const element& chosen = {}, bool last_nan = false);
   tensor_ref scan(const std::string& name, dtype type, const std::vector<index>& shape, std::size_t along, combiner c, const element& body);
   /// Same elements in another shape.
   tensor_ref reshaped(const tensor_ref& t, const std::vector<index>& shape);

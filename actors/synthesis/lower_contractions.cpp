@@ -162,7 +162,8 @@ void convolution(lowering& l) {
       const auto r = g.range();
       return r && r->first >= 0;
     });
-    return l.read(x, ix, guards) * l.read(w, iw); // a guarded read outside is 0
+    // A guarded read outside is 0. A transposed convolution has no product there at all: 0 times an infinite weight must not count.
+    return l.read(x, ix, guards) * l.read(w, iw, transposed ? guards : std::vector<index>{});
   });
   const std::vector<index> full(space.begin(), space.begin() + static_cast<std::ptrdiff_t>(reduced));
   auto out = sum;

@@ -79,7 +79,7 @@ void max_pool(lowering& l) {
       for (std::size_t d = rank - p.spatial; d < rank; ++d)
         linear = linear * x.shape[d] + r.at[d];
       return position(linear);
-    }));
+    }, true));
 }
 
 void avg_pool(lowering& l) {

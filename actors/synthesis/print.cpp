@@ -75,6 +75,7 @@ const char* prologue = R"(#include "kevolve.h"
 
 typedef kevolve_int64 i64;
 extern "C" int omp_get_max_threads(void);
+extern "C" int omp_get_num_threads(void);
 extern "C" int omp_get_thread_num(void);
 
 )";

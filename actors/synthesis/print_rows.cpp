@@ -340,7 +340,7 @@ private:
         flush();
         const std::string sign = v.combine == combiner::argmax ? " > " : " < ";
         const auto acc = v.name + "_acc";
-        code += "if (" + v.name + "_at < 0 || " + candidate.code + sign + acc + " || (" + candidate.code + " != " + candidate.code + " && " + acc + " == " + acc + ")) {\n  " + acc +
+        code += "if (" + v.name + "_at < 0 || " + candidate.code + sign + acc + " || (" + candidate.code + " != " + candidate.code + (v.last_nan ? std::string() : " && " + acc + " == " + acc) + ")) {\n  " + acc +
                 " = " + candidate.code + ";\n  " + v.name + "_at = " + where.code + ";\n}\n";
         continue;
       }
@@ -455,7 +455,7 @@ private:
     const auto v = ph.loops[0].var.single_name();
     std::set<int> none;
     const auto share = phase_text(ph, "", 0, none, true);
-    std::string code = "#pragma omp parallel\n{\n  const i64 threads = omp_get_max_threads(), thread = omp_get_thread_num();\n";
+    std::string code = "#pragma omp parallel\n{\n  const i64 threads = omp_get_num_threads(), thread = omp_get_thread_num();\n";
     const auto n = ph.loops[0].extent.text();
     // Shares start at multiples of 64 so that vectors stay whole.
     code += "  const i64 " + v + "_share = ((" + n + " + threads - 1) / threads + 63) / 64 * 64;\n";

@@ -1,6 +1,6 @@
 // The random campaign: every operator of cases.hpp, its plain loop nest, its analytic schedule and N random schedules, compiled and compared
 // with the float64 interpreter at odd sizes. Exit code 1 when any compile fails or any result is wrong.
-//   synthesis_campaign [--schedules N] [--seed S] [--only NAME] [--optimise -O1] [OPERATOR.json …]
+//   synthesis_campaign [--schedules N] [--seed S] [--only NAME] [--optimise -O1] [--special] [--print] [OPERATOR.json …]
 #include "actors/synthesis/generator.hpp"
 #include "protocol/trace_format.hpp"
 #include "tests/synthesis/cases.hpp"
@@ -15,6 +15,7 @@ using namespace kevolve;
 namespace {
 
 bool print = false;
+bool special = false; // NaN, infinities and subnormal numbers among the inputs
 
 struct totals {
   int candidates = 0, compile_errors = 0, wrong = 0, refused = 0;
@@ -84,7 +85,7 @@ void run(const operator_definition& op, int schedules, std::uint64_t seed, const
       continue;
     }
     for (std::size_t i = 0; i < kernels.size(); ++i) {
-      const auto wrong = workbench::verify(op, group[i], kernels[i], sizes, seed, 2e-4);
+      const auto wrong = workbench::verify(op, group[i], kernels[i], sizes, seed, 2e-4, special);
       if (print)
         std::printf("%s\n", group[i].sources[0].content.c_str());
       if (!wrong.empty()) {
@@ -109,6 +110,7 @@ int main(int argc, char** argv) {
     else if (a == "--seed") seed = std::strtoull(next().c_str(), nullptr, 10);
     else if (a == "--only") only = next();
     else if (a == "--print") print = true;
+    else if (a == "--special") special = true;
     else if (a == "--optimise") level = next();
     else files.push_back(a);
   }

@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <limits>
 #include <regex>
 #include <unistd.h>
 
@@ -155,7 +157,8 @@ std::vector<kernel> compile(const std::vector<candidate>& candidates, std::strin
   return out;
 }
 
-std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, const axis_binding& axes, std::uint64_t seed) {
+std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, const axis_binding& axes, std::uint64_t seed, bool special) {
+  constexpr double odd[] = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), 0.0, -0.0, 1e-40, -3e-42, 88.0, -103.0, 20.5};
   std::vector<agent::oracle_tensor> out;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     rng draw(seed, i, "input");
@@ -182,6 +185,8 @@ std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, con
         const double u = std::max(draw.uniform(), 1e-300);
         x = (d ? d->a : 0) + (d ? d->b : 1) * std::sqrt(-2 * std::log(u)) * std::cos(2 * M_PI * draw.uniform());
       }
+      if (special && draw.chance(0.08))
+        x = odd[draw.below(std::size(odd))];
       const float f = static_cast<float>(x);
       t.reals.push_back(spec.type == dtype::float64 ? x : spec.type == dtype::bfloat16 ? [&] {
         std::uint32_t u;
@@ -257,13 +262,13 @@ std::string compare(const operator_definition& op, const std::vector<agent::orac
   return "";
 }
 
-std::string verify(const operator_definition& op, const candidate& c, const kernel& k, const std::vector<axis_binding>& bindings, std::uint64_t seed, double tolerance) {
+std::string verify(const operator_definition& op, const candidate& c, const kernel& k, const std::vector<axis_binding>& bindings, std::uint64_t seed, double tolerance, bool special) {
   for (const auto& variable : bindings) {
     const auto axes = *bind_axes(op, variable);
     std::string where;
     for (const auto& [n, v] : variable)
       where += n + "=" + std::to_string(v) + " ";
-    const auto inputs = draw_inputs(op, axes, seed);
+    const auto inputs = draw_inputs(op, axes, seed, special);
     auto expected = agent::interpret(*op.traced, axes, inputs);
     if (!expected)
       return "oracle: " + expected.error().message;

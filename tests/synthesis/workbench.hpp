@@ -28,14 +28,15 @@ public:
 /// Compiles all candidates (equal flags and compiler) in one call. On failure `log` holds the compiler's words and the result is empty.
 std::vector<kernel> compile(const std::vector<candidate>& candidates, std::string& log);
 
-/// Random inputs of the operator's types: normal reals (with zeros and a few large ones), small integers, fair booleans.
-std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, const axis_binding& axes, std::uint64_t seed);
+/// Random inputs of the operator's types: normal reals (with `special`: NaN, infinities, zeros and subnormal numbers among them), small
+/// integers, fair booleans.
+std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, const axis_binding& axes, std::uint64_t seed, bool special = false);
 std::vector<bytes> native(const std::vector<agent::oracle_tensor>& tensors, const std::vector<tensor_spec>& specs);
 
 /// Empty when every output agrees; else the first difference, in words.
 std::string compare(const operator_definition& op, const std::vector<agent::oracle_tensor>& expected, const std::vector<bytes>& found, double tolerance);
 
 /// Compiles, runs and compares on each binding; empty when all agree.
-std::string verify(const operator_definition& op, const candidate& c, const kernel& k, const std::vector<axis_binding>& bindings, std::uint64_t seed, double tolerance);
+std::string verify(const operator_definition& op, const candidate& c, const kernel& k, const std::vector<axis_binding>& bindings, std::uint64_t seed, double tolerance, bool special = false);
 
 } // namespace kevolve::workbench

@@ -1,0 +1,177 @@
+#include "actors/synthesis/generator.hpp"
+#include "actors/synthesis/index.hpp"
+#include "actors/synthesis/schedule_text.hpp"
+#include "tests/synthesis/cases.hpp"
+#include "tests/synthesis/workbench.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+using namespace kevolve;
+using synthesis::index;
+
+namespace {
+
+operator_definition case_named(const std::string& name) {
+  for (const auto& op : cases::all())
+    if (op.name == name)
+      return op;
+  FAIL("no case called ", name);
+  return {};
+}
+
+std::unique_ptr<synthesis::generator> generator_of(const std::string& name) {
+  auto g = synthesis::generator::make({case_named(name), {}}, target{}, "g++");
+  REQUIRE(g);
+  return std::move(*g);
+}
+
+} // namespace
+
+TEST_CASE("merging and splitting an index gives it back") {
+  const auto i = index::loop("i", 12);
+  const auto j = index::loop("j", 7);
+  const auto merged = i * 7 + j;
+  CHECK(floor_div(merged, 7) == i);
+  CHECK(modulo(merged, 7) == j);
+  const auto k = index::loop("k", 84);
+  CHECK(floor_div(k, 7) * 7 + modulo(k, 7) == k);
+  CHECK(modulo(k, 7).within(7) == false); // not proven, so it must not be claimed
+}
+
+TEST_CASE("symbolic extents divide exactly where they are factors") {
+  const auto B = index::axis("B");
+  const auto row = index::loop("row", index::axis("A"));
+  const auto column = index::loop("column", B);
+  CHECK(floor_div(row * B + column, B) == row);
+  CHECK(modulo(row * B + column, B) == column);
+}
+
+TEST_CASE("expressions over axes parse, and name what they do not know") {
+  const std::map<std::string, index> names{{"L", index::axis("L")}, {"P", index(3)}};
+  CHECK(*synthesis::parse_index("(L + 2*P - 3)//1 + 1", names) == index::axis("L") + 4);
+  const auto unknown = synthesis::parse_index("L*Q", names);
+  REQUIRE(!unknown);
+  CHECK(unknown.error().message.find("\"Q\"") != std::string::npos);
+}
+
+TEST_CASE("an operation that cannot be generated is named") {
+  cases::builder b("strange");
+  b.input("x", {"A", "B"});
+  b.output(b.op("aten.fft_c2c.default", {{"self", cases::tensor("x")}}, {"A", "B"}));
+  const auto g = synthesis::generator::make({b.done(), {}}, target{}, "g++");
+  REQUIRE(!g);
+  CHECK(g.error().message.find("aten.fft_c2c.default") != std::string::npos);
+}
+
+TEST_CASE("the same draw gives the same text") {
+  const auto a = generator_of("rms_norm");
+  const auto b = generator_of("rms_norm");
+  synthesis::context c;
+  for (std::uint64_t n = 0; n < 5; ++n) {
+    const auto x = a->propose(c, rng(7, n, "test"));
+    const auto y = b->propose(c, rng(7, n, "test"));
+    REQUIRE(x);
+    REQUIRE(y);
+    CHECK(x->what.id == y->what.id);
+    CHECK(x->what.sources[0].content == y->what.sources[0].content);
+    c.refused.push_back(x->what.id);
+  }
+}
+
+TEST_CASE("a refused candidate is never proposed again, and an exhausted neighbourhood says so") {
+  const auto g = generator_of("unary_relu");
+  synthesis::context c;
+  std::set<std::string> seen;
+  for (std::uint64_t n = 0; n < 400; ++n) {
+    const auto p = g->propose(c, rng(1, n, "test"));
+    if (!p) {
+      CHECK(p.error().code == errc::refused);
+      break;
+    }
+    CHECK(seen.insert(p->what.id).second);
+    c.refused.push_back(p->what.id);
+    c.parent = synthesis::attempt{};
+    c.parent->printed_from = *p->what.printed_from;
+  }
+  CHECK(seen.size() > 20);
+}
+
+TEST_CASE("a step that does not apply is skipped and named, and changes nothing") {
+  const auto g = generator_of("unary_relu");
+  const auto plain = g->root();
+  const auto p = g->print(*synthesis::schedule_from_text("register_block(*, m=6, n=32); rows(nobody); unknown(*)"), {});
+  REQUIRE(p);
+  CHECK(p->skipped.size() == 3);
+  CHECK(p->what.sources[0].content == plain->what.sources[0].content);
+}
+
+TEST_CASE("schedules read back from their text") {
+  const std::string text = "fuse(*); register_block(out, m=14, n=32); cache_block(out, mc=112, kc=256); flag(-O2)";
+  CHECK(to_string(*synthesis::schedule_from_text(text)) == text);
+  CHECK(!synthesis::schedule_from_text("fuse *"));
+  CHECK(!synthesis::schedule_from_text("vectorize(H, width)"));
+}
+
+TEST_CASE("the first proposal is the compound schedule, later ones single transformations with a reason") {
+  const auto g = generator_of("linear_gelu");
+  synthesis::context c;
+  c.parent = synthesis::attempt{};
+  const auto first = g->propose(c, rng(3, 0, "test"));
+  REQUIRE(first);
+  CHECK(first->edge.kind == "analytic");
+  CHECK(to_string(*first->what.printed_from).find("register_block") != std::string::npos);
+  c.parent->printed_from = *first->what.printed_from;
+  c.parent->diagnosed.limited_by = bound::compute;
+  const auto second = g->propose(c, rng(3, 1, "test"));
+  REQUIRE(second);
+  CHECK(second->edge.reason.find("bound by compute") != std::string::npos);
+  const auto steps = [](const schedule& s) { return s.steps.size(); };
+  CHECK(std::abs(static_cast<int>(steps(*second->what.printed_from)) - static_cast<int>(steps(*first->what.printed_from))) <= 1);
+}
+
+TEST_CASE("what failed among the siblings is tried less") {
+  const auto g = generator_of("linear_gelu");
+  synthesis::context c;
+  c.parent = synthesis::attempt{};
+  c.parent->printed_from = *g->propose(c, rng(3, 0, "test"))->what.printed_from;
+  const auto count = [&] {
+    int n = 0;
+    for (std::uint64_t d = 0; d < 60; ++d)
+      n += g->propose(c, rng(5, d, "test"))->edge.kind == "register_block" ? 1 : 0;
+    return n;
+  };
+  const int before = count();
+  for (int i = 0; i < 6; ++i) {
+    synthesis::attempt failed;
+    failed.edge.kind = "register_block";
+    failed.result = outcome::runtime_error;
+    failed.gain = 0;
+    c.siblings.push_back(failed);
+  }
+  CHECK(count() < before / 2);
+}
+
+TEST_CASE("a wrapper refuses tensors that are not dense") {
+  const auto op = case_named("unary_relu");
+  const auto g = generator_of("unary_relu");
+  std::string log;
+  const auto k = workbench::compile({g->root()->what}, log);
+  REQUIRE_MESSAGE(!k.empty(), log);
+  struct tensor {
+    void* data;
+    const std::int64_t* shape;
+    const std::int64_t* strides;
+    int rank, type;
+  };
+  std::vector<float> data(64, 1.0f), out(64, 0.0f);
+  const std::int64_t shape[] = {2, 3}, dense[] = {3, 1}, gaps[] = {8, 1}, axes[] = {2, 3};
+  tensor in{data.data(), shape, gaps, 2, 1};
+  tensor to{out.data(), shape, dense, 2, 1};
+  CHECK(k[0].entry(&in, &to, axes, nullptr, nullptr) != 0);
+  in.strides = dense;
+  CHECK(k[0].entry(&in, &to, axes, nullptr, nullptr) == 0);
+  CHECK(out[5] == 1.0f);
+}
