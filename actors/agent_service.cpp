@@ -137,7 +137,13 @@ private:
     }
   }
 
-  void take(agent_welcome&) { next_hello_ = steady::now() + hello_every; }
+  void take(agent_welcome& what) {
+    if (what.scheduler != scheduler_) { // another life of it, which does not know our devices
+      scheduler_ = std::move(what.scheduler);
+      say_hello();
+    }
+    next_hello_ = steady::now() + hello_every;
+  }
   void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
   void take(lease_cancelled& what) { apply(leases_.cancelled(what)); }
   void take(result_acknowledged& what) { leases_.acknowledged(what); }
@@ -244,6 +250,7 @@ private:
   zmq::socket_ref socket_; // made by the opener, then the socket thread's alone
   agent_leases leases_;
   std::uint64_t sequence_ = 0;
+  std::string scheduler_; // as it named itself in its newest welcome
   steady::time_point next_hello_{};
   outbox<worker_answer> answers_;
   std::atomic<bool> stopping_ = false;

@@ -4,6 +4,7 @@
 #include "protocol/codec.hpp"
 
 #include <algorithm>
+#include <random>
 
 namespace kevolve::actors {
 namespace {
@@ -30,7 +31,7 @@ result<evaluation> evaluation_in(decltype(lease_finished::answer)& answer) {
 } // namespace
 
 dispatch_shell::dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts)
-    : self_(self), parts_(std::move(parts)), logic_(parts_.limits) {}
+    : self_(self), parts_(std::move(parts)), identity_("kevolve/" + std::to_string(std::random_device{}())), logic_(parts_.limits) {}
 
 double dispatch_shell::now_s() const {
   return std::chrono::duration<double>(self_->clock().now().time_since_epoch()).count();
@@ -88,7 +89,11 @@ void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
   answer_seekers();
 }
 
-void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) { step(dispatch::heartbeat{agent}); }
+void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) {
+  if (!devices_.contains(agent))
+    return say(agent, agent_welcome{identity_, protocol_version}); // it knows an earlier life of ours
+  step(dispatch::heartbeat{agent});
+}
 
 void dispatch_shell::heard_from(const std::string& agent, lease_accepted& what) {
   step(dispatch::accepted{agent, what.lease, what.epoch});
@@ -169,7 +174,7 @@ void dispatch_shell::step(dispatch::input in) {
     std::visit([this](auto& what) { on(what); }, effect);
 }
 
-void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{"kevolve", protocol_version}); }
+void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{identity_, protocol_version}); }
 
 void dispatch_shell::on(dispatch::grant& what) {
   auto found = tasks_.find(what.lease);

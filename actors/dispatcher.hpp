@@ -75,6 +75,7 @@ private:
 
   dispatcher_actor::pointer self_;
   dispatcher_parts parts_;
+  const std::string identity_; // of this life: an agent that hears a new one introduces itself again
   dispatch::dispatcher logic_;
   std::unordered_map<std::string, kept> tasks_;
   std::unordered_map<std::string, settled> settled_;

@@ -17,7 +17,7 @@ struct engine_bench_settings {
   std::filesystem::path directory;        // for the store; created, left behind
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;          // proposals under way; 64 at least for figures that are compared
-  policy_kind policy = policy_kind::mcts;
+  policy_kind policy = policy_kind::evolve; // a session's default
   std::uint64_t seed = 1;
   unsigned threads = 0;                   // CAF workers; 0: one per core
 };

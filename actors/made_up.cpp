@@ -38,7 +38,7 @@ public:
       s = given.parent->printed_from;
     if (given.second_parent && !given.second_parent->printed_from.steps.empty())
       s.steps.push_back(given.second_parent->printed_from.steps.back());
-    if (s.steps.size() >= steps_kept)
+    while (s.steps.size() >= steps_kept)
       s.steps.erase(s.steps.begin());
     // 40 bits: distinct in any run, however long.
     s.steps.push_back({"nudge", "x", {{"by", std::to_string(draw() >> 24)}}});

@@ -13,7 +13,7 @@
 #include <ctime>
 #include <map>
 #include <random>
-#include <set>
+#include <thread>
 
 namespace kevolve {
 namespace actors {
@@ -73,6 +73,12 @@ public:
     link_ = std::move(opened);
     supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.probe, parts_.agent_wait_s}, address_};
     supervisor_ = system_.spawn(supervisor, std::move(parts));
+    // An agent that says hello before there is a dispatcher would go unheard until its next hello.
+    for (auto until = std::chrono::steady_clock::now() + 5s; !address_->get();) {
+      if (std::chrono::steady_clock::now() > until)
+        return error{errc::infrastructure, "the dispatcher did not start within 5 s"};
+      std::this_thread::sleep_for(100us);
+    }
     return {};
   }
 
@@ -159,13 +165,7 @@ private:
   result<device_description> find(const target& on, const std::string& hardware) {
     auto promise = std::make_shared<std::promise<result<device_description>>>();
     auto answer = promise->get_future();
-    // The dispatcher's address is set by the supervisor's first steps; until then there is nobody to ask.
-    auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(parts_.agent_wait_s);
     auto dispatcher = address_->get();
-    while (!dispatcher && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(1ms);
-      dispatcher = address_->get();
-    }
     if (!dispatcher)
       return error{errc::infrastructure, "the dispatcher does not run"};
     caf::anon_send(dispatcher, find_device{on, hardware, parts_.agent_wait_s, std::move(promise)});

@@ -65,6 +65,8 @@ void session_shell::resume_from(const std::vector<event>& events) {
     note_known(each);
     if (auto* recorded = std::get_if<evaluation_recorded>(&each))
       count_stages(recorded->what);
+    else if (auto* verdict = std::get_if<leader_verified>(&each))
+      count_stages(verdict->what);
   }
   std::vector<node_number> all(logic_.state().nodes().size());
   for (node_number n = 0; n < all.size(); ++n)
