@@ -110,7 +110,7 @@ private:
   void add_verify() {
     CLI::App* c = command(app_, "verify", "measure a candidate afresh against every baseline");
     c->add_option("WHAT", verify_.what, "a candidate's id, a session, a Solution .json or a .cpp file")->type_name("")->required();
-    c->add_option("--operator", verify_.operator_spec, "which operator a .cpp file implements")->type_name("OPERATOR");
+    c->add_option("--operator", verify_.operator_spec, "which operator it implements (needed for a .cpp file)")->type_name("OPERATOR");
     c->add_option("--workload", verify_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
     c->add_option("--flags", flags_, "compiler flags of a .cpp file, in one argument")->type_name("FLAGS");
     setting(*c, "--target", "target", "cpu[/arch[/language]]")->type_name("TARGET");

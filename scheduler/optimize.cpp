@@ -146,7 +146,10 @@ result<int> optimize_new(context& in, const optimize_options& options) {
   KEVOLVE_TRY_VOID(check_choices(in.configured, options));
   KEVOLVE_TRY_VOID(session_settings_of(in.configured, {}));
   std::optional<problem> subject;
-  if (!is_python_specification(options.spec)) {
+  if (is_python_specification(options.spec)) {
+    if (std::error_code ignored; !std::filesystem::is_regular_file(options.spec, ignored))
+      return error{errc::specification, fmt::format("{}: no such file; expected a KernelBench .py", options.spec)};
+  } else {
     std::string remark;
     KEVOLVE_TRY(read, read_specification(options.spec, in.configured, &remark));
     if (!remark.empty())

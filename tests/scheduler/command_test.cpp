@@ -1,0 +1,198 @@
+// The kevolve executable as a person meets it when something is wrong: a clear message on stderr and the contract's exit code, nothing lost.
+#include "scheduler/child.hpp"
+
+#include <doctest/doctest.h>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <sys/file.h>
+#include <unistd.h>
+
+using namespace kevolve::scheduler;
+
+namespace {
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+struct ended {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+/// A folder of its own: data, cache, home and the files that a test writes.
+struct place {
+  std::filesystem::path at;
+  place() {
+    std::string name = (std::filesystem::temp_directory_path() / "kevolve-command-XXXXXX").string();
+    at = mkdtemp(name.data());
+  }
+  ~place() {
+    std::error_code ignored;
+    std::filesystem::permissions(at / "data", std::filesystem::perms::owner_all, ignored);
+    std::filesystem::remove_all(at, ignored);
+  }
+  std::string write(const std::string& name, const std::string& content) const {
+    std::ofstream(at / name) << content;
+    return (at / name).string();
+  }
+  /// `env`: KEY=VALUE before the command.
+  [[nodiscard]] ended run(std::vector<std::string> arguments, const std::vector<std::string>& env = {}) const {
+    std::vector<std::string> line{"/usr/bin/env", "HOME=" + at.string(), "KEVOLVE_DATA=" + (at / "data").string(), "KEVOLVE_CACHE=" + (at / "cache").string(),
+                                  "KEVOLVE_PYTHON=none"};
+    line.insert(line.end(), env.begin(), env.end());
+    line.emplace_back(KEVOLVE_EXECUTABLE);
+    line.insert(line.end(), arguments.begin(), arguments.end());
+    auto child = background_child::start(line, (at / "stdout").string(), (at / "stderr").string());
+    REQUIRE(child);
+    const auto status = child->wait_for(std::chrono::minutes(3));
+    REQUIRE(status);
+    return {*status, text_of(at / "stdout"), text_of(at / "stderr")};
+  }
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string definition(const std::string& hidden) {
+  return R"({"name": "strange", "op_type": "strange", "axes": {"M": {"type": "var"}, "H": {"type": "const", "value": )" + hidden +
+         R"(}}, "inputs": {"x": {"shape": ["M", "H"], "dtype": "float32"}}, "outputs": {"y": {"shape": ["M", "H"], "dtype": "float32"}},
+  "reference": "def run(x):\n    return x\n", "x_kevolve": {"workloads": [{"uuid": "u1", "axes": {"M": 4}, "inputs": {"x": {"type": "random"}}}]}})";
+}
+
+} // namespace
+
+TEST_CASE("a SPEC that is missing or malformed is a usage error that names it") {
+  place p;
+  auto missing = p.run({"optimize", "./nowhere.json"});
+  CHECK(missing.status == 2);
+  CHECK(has(missing.err, "./nowhere.json: no such file"));
+  auto unknown = p.run({"optimize", "no_such_operator"});
+  CHECK(unknown.status == 2);
+  CHECK(has(unknown.err, "no_such_operator"));
+  CHECK(has(unknown.err, "rms_norm_h4096"));
+  auto python = p.run({"optimize", "nowhere.py"});
+  CHECK(python.status == 2);
+  const std::string broken = p.write("broken.json", "{\"name\": ");
+  auto malformed = p.run({"optimize", broken});
+  CHECK(malformed.status == 2);
+  CHECK(has(malformed.err, broken));
+  const std::string incomplete = p.write("incomplete.json", "{\"name\": \"x\"}");
+  auto fields = p.run({"optimize", incomplete});
+  CHECK(fields.status == 2);
+  CHECK(has(fields.err, incomplete));
+}
+
+TEST_CASE("a .py SPEC without Python is a configuration error that says what is needed") {
+  place p;
+  auto r = p.run({"optimize", p.write("problem.py", "class Model: pass\n")});
+  CHECK(r.status == 4);
+  CHECK(has(r.err, "needs PyTorch"));
+}
+
+TEST_CASE("absurd shapes and empty axes are refused before anything runs") {
+  place p;
+  auto absurd = p.run({"optimize", p.write("absurd.json", definition("9223372036854775807"))});
+  CHECK(absurd.status == 2);
+  CHECK(has(absurd.err, "strange"));
+  auto large = p.run({"optimize", p.write("large.json", definition("99999999999"))});
+  CHECK(large.status == 2);
+  CHECK(has(large.err, "tensor x"));
+  auto zero = p.run({"optimize", p.write("zero.json", definition("0"))});
+  CHECK(zero.status == 2);
+  CHECK(has(zero.err, "H"));
+}
+
+TEST_CASE("an unknown operation is named") {
+  place p;
+  std::ifstream in(std::string(KEVOLVE_SOURCE) + "/kb/operators/rms_norm_h4096.json");
+  auto op = nlohmann::ordered_json::parse(in);
+  auto text = op.dump();
+  const auto at = text.find("aten.rsqrt.default");
+  REQUIRE(at != std::string::npos);
+  text.replace(at, 18, "aten.frobnicate.xy");
+  p.write("unknown.workloads.jsonl", text_of(std::string(KEVOLVE_SOURCE) + "/kb/operators/rms_norm_h4096.workloads.jsonl"));
+  auto r = p.run({"optimize", p.write("unknown.json", text), "--evaluations", "2"});
+  CHECK(r.status != 0);
+  CHECK(has(r.err, "aten.frobnicate.xy"));
+}
+
+TEST_CASE("flags that do not exist or cannot be read are usage errors") {
+  place p;
+  CHECK(p.run({"optimize", "rms_norm_h4096", "--frobnicate"}).status == 2);
+  CHECK(p.run({"frobnicate"}).status == 2);
+  CHECK(p.run({}).status == 2);
+  auto goal = p.run({"optimize", "rms_norm_h4096", "--goal", "fast"});
+  CHECK(goal.status == 2);
+  CHECK(has(goal.err, "--goal: found 'fast', expected a factor"));
+  auto workload = p.run({"optimize", "rms_norm_h4096", "--workload", "huge"});
+  CHECK(workload.status == 2);
+  CHECK(has(workload.err, "decode_256"));
+  CHECK(p.run({"--help"}).status == 0);
+  CHECK(p.run({"--version"}).out == "kevolve 0.1.0\n");
+}
+
+TEST_CASE("what later versions bring is refused by name, not half done") {
+  place p;
+  for (const std::string word : {"serve", "submit", "agents", "keys", "train", "mcp"}) {
+    auto r = p.run({word});
+    CHECK(r.status == 2);
+    CHECK(r.err == "kevolve: " + word + ": not in this version\n");
+  }
+  CHECK(p.run({"bench", "hostile"}).status == 2);
+  CHECK(p.run({"kb", "skills"}).status == 2);
+  CHECK(p.run({"optimize", "rms_norm_h4096", "--synthesizer", "anthropic"}).status == 2);
+}
+
+TEST_CASE("a target that no agent serves has its own exit code") {
+  place p;
+  CHECK(p.run({"optimize", "rms_norm_h4096", "--target", "cuda/sm_90/triton"}).status == 6);
+  CHECK(p.run({"optimize", "rms_norm_h4096", "--target", "quantum"}).status == 2);
+}
+
+TEST_CASE("without a compiler optimize and doctor say what to install") {
+  place p;
+  for (const std::vector<std::string>& line : {std::vector<std::string>{"optimize", "rms_norm_h4096"}, std::vector<std::string>{"doctor"}}) {
+    auto r = p.run(line, {"PATH=/nonexistent"});
+    CHECK(r.status == 4);
+    CHECK(has(r.err, "g++"));
+    CHECK(has(r.err, "apt-get install"));
+  }
+}
+
+TEST_CASE("a bad setting names its file, line and key") {
+  place p;
+  auto unknown = p.run({"sessions", "--config", p.write("bad.toml", "\nspeed = 3\n")});
+  CHECK(unknown.status == 4);
+  CHECK(has(unknown.err, "bad.toml:2: key 'speed' is not known"));
+  auto variable = p.run({"sessions"}, {"KEVOLVE_EVALUATIONS=many"});
+  CHECK(variable.status == 4);
+  CHECK(has(variable.err, "KEVOLVE_EVALUATIONS: found 'many'"));
+}
+
+TEST_CASE("a data directory that cannot be used is a configuration error that names it") {
+  place p;
+  p.write("file", "in the way");
+  auto r = p.run({"optimize", "rms_norm_h4096", "--data", (p.at / "file").string()});
+  CHECK(r.status == 4);
+  CHECK(has(r.err, (p.at / "file").string()));
+}
+
+TEST_CASE("readers of an empty place find nothing and do not fail") {
+  place p;
+  auto sessions = p.run({"sessions", "list", "--json"});
+  CHECK(sessions.status == 0);
+  CHECK(nlohmann::json::parse(sessions.out).empty());
+  CHECK(p.run({"leaders"}).status == 0);
+  auto explained = p.run({"explain", "abcdef", "--json"});
+  CHECK(explained.status == 1);
+  CHECK(nlohmann::json::parse(explained.out)["error"]["code"] == "not_found");
+}

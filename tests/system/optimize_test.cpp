@@ -1,0 +1,168 @@
+// From SPEC to leader with the real executables and no Python: a short session, what the other commands say of it, damage, a second writer,
+// Ctrl-C, and kill -9 with resume. One operator's smallest workload, so that it takes seconds.
+#include "kb/store.hpp"
+#include "scheduler/child.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <doctest/doctest.h>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+using namespace kevolve;
+using namespace kevolve::scheduler;
+using nlohmann::json;
+
+namespace {
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+struct ended {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+struct place {
+  std::filesystem::path at;
+  place() {
+    std::string name = (std::filesystem::temp_directory_path() / "kevolve-system-XXXXXX").string();
+    at = mkdtemp(name.data());
+  }
+  ~place() {
+    std::error_code ignored;
+    std::filesystem::remove_all(at, ignored);
+  }
+  [[nodiscard]] result<background_child> start(const std::vector<std::string>& arguments) const {
+    std::vector<std::string> line{KEVOLVE_EXECUTABLE};
+    line.insert(line.end(), arguments.begin(), arguments.end());
+    line.insert(line.end(), {"--data", (at / "data").string(), "--cache", (std::filesystem::temp_directory_path() / "kevolve-test-cache").string()});
+    return background_child::start(line, (at / "stdout").string(), (at / "stderr").string());
+  }
+  [[nodiscard]] ended run(const std::vector<std::string>& arguments) const {
+    auto child = start(arguments);
+    REQUIRE(child);
+    const auto status = child->wait_for(std::chrono::minutes(5));
+    REQUIRE(status);
+    return {*status, text_of(at / "stdout"), text_of(at / "stderr")};
+  }
+  [[nodiscard]] ended optimize(const std::string& evaluations) const {
+    return run({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", evaluations, "--baselines", "none", "--seed", "1", "--json"});
+  }
+  /// Waits until the running session has events on disk.
+  [[nodiscard]] session_id await_session() const {
+    for (int i = 0; i < 3000; ++i) {
+      if (auto memory = kb::store::open(at / "data", kb::access::read_only))
+        if (auto sessions = (*memory)->sessions(); sessions && !sessions->empty() && sessions->front().evaluations > 0)
+          return sessions->front().session;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return "";
+  }
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+} // namespace
+
+TEST_CASE("a short session ends with a verified leader that every command knows") {
+  place p;
+  const auto r = p.optimize("8");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  const json answer = json::parse(r.out);
+  CHECK(answer["operator"] == "rms_norm_h4096");
+  CHECK(answer["seed"] == 1);
+  CHECK(answer["evaluations"] == 8);
+  CHECK(answer["stopped_by"] == "evaluations");
+  CHECK(answer["best"]["verified"] == true);
+  CHECK(answer["best"]["baseline"] == "plain");
+  CHECK(answer["best"]["speedup"].get<double>() > 0);
+  std::uint32_t counted = 0;
+  for (const auto& [name, count] : answer["outcomes"].items())
+    counted += count.get<std::uint32_t>();
+  CHECK(counted == 8);
+  const std::string source = answer["best"]["source"];
+  CHECK(has(text_of(source), "kevolve_run"));
+  CHECK(answer["needed_s"].get<double>() > 0);
+
+  const std::string candidate = answer["best"]["candidate"];
+  const auto sessions = p.run({"sessions", "--json"});
+  const json listed = json::parse(sessions.out);
+  REQUIRE(listed.size() == 1);
+  CHECK(listed[0]["session"] == answer["session"]);
+  CHECK(listed[0]["state"] == "finished");
+  CHECK(listed[0]["evaluations"] == 8);
+  const auto explained = p.run({"explain", candidate.substr(0, 8), "--json"});
+  CHECK(explained.status == 0);
+  CHECK(json::parse(explained.out)["candidate"] == candidate);
+  const auto leaders = p.run({"leaders", "rms_norm_h4096", "--json"});
+  CHECK(json::parse(leaders.out)[0]["candidate"] == candidate);
+  const auto again = p.run({"optimize", "--resume", "last", "--json"});
+  CHECK(again.status == 0);
+  CHECK(has(again.err, "nothing to resume"));
+  const auto verified = p.run({"verify", candidate.substr(0, 12), "--baselines", "none", "--json"});
+  CHECK(verified.status == 0);
+  CHECK(json::parse(verified.out)["outcome"] == "passed");
+  const auto solution = p.run({"verify", (std::filesystem::path(source).parent_path() / "solution.json").string(), "--baselines", "none", "--json"});
+  CHECK(solution.status == 0);
+  CHECK(json::parse(solution.out)["candidate"] == candidate);
+}
+
+TEST_CASE("a damaged store is told with its damage and never overwritten") {
+  place p;
+  REQUIRE(p.optimize("2").status == 0);
+  const auto file = p.at / "data" / "data.mdb";
+  REQUIRE(std::filesystem::exists(file));
+  std::filesystem::resize_file(file, 100);
+  const auto r = p.optimize("2");
+  CHECK(r.status == 1);
+  CHECK(json::parse(r.out)["error"]["code"] == "damaged");
+  CHECK(std::filesystem::file_size(file) == 100);
+  CHECK(p.run({"kb", "check"}).status == 1);
+}
+
+TEST_CASE("a second writer is refused with try-again while readers go on, and Ctrl-C pauses resumably") {
+  place p;
+  auto first = p.start({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", "1000", "--baselines", "none", "--seed", "1"});
+  REQUIRE(first);
+  const session_id session = p.await_session();
+  REQUIRE(session != "");
+  std::filesystem::rename(p.at / "stderr", p.at / "first.stderr");
+  const auto second = p.optimize("2");
+  CHECK(second.status == 75);
+  const auto reader = p.run({"sessions", "--json"});
+  CHECK(reader.status == 0);
+  CHECK(json::parse(reader.out)[0]["state"] == "running");
+  CHECK(p.run({"sessions", "pause", session}).status == 1);
+  CHECK(p.run({"sessions", "cancel", session}).status == 75);
+
+  kill(first->pid(), SIGINT);
+  const auto status = first->wait_for(std::chrono::minutes(1));
+  REQUIRE(status);
+  CHECK(*status == 130);
+  CHECK(has(text_of(p.at / "first.stderr"), "optimize --resume " + session));
+  CHECK(json::parse(p.run({"sessions", "--json"}).out)[0]["state"] == "paused");
+  CHECK(p.run({"sessions", "cancel", session}).status == 0);
+  CHECK(json::parse(p.run({"sessions", "--json"}).out)[0]["stopped_by"] == "cancelled");
+}
+
+TEST_CASE("kill -9 at random moments, then resume: nothing is lost and nothing counted twice") {
+  place p;
+  const auto r = p.run({"bench", "kill", "--rounds", "3", "--evaluations", "5", "--workload", "decode_256", "--json"});
+  INFO(r.err << r.out);
+  CHECK(r.status == 0);
+  const json answer = json::parse(r.out);
+  CHECK(answer["rounds"] == 3);
+  CHECK(answer["kills"].get<int>() >= 3);
+  for (const char* fault : {"bad_rounds", "prefix_changed", "fold_differs", "wrong_count", "lost", "twice", "damaged", "orphans"})
+    CHECK_MESSAGE(answer[fault] == 0, fault);
+}
