@@ -125,11 +125,16 @@ judge::hosted* judge::anchor(const judge_program& what) {
   auto known = anchors_.find(what.name);
   if (known != anchors_.end() && known->second.process)
     return &known->second;
+  anchors_.erase(what.name);
   while (anchors_.size() >= most_anchors)
     anchors_.erase(anchors_.begin());
-  auto started = launch_candidate(what, identity_ ? identity_ + 1 + static_cast<unsigned>(anchors_.size()) : 0);
+  unsigned identity = identity_ ? identity_ + 1 : 0; // one that no live anchor has: ending one sweeps its identity
+  while (identity && std::any_of(anchors_.begin(), anchors_.end(), [&](const auto& other) { return other.second.identity == identity; }))
+    ++identity;
+  auto started = launch_candidate(what, identity);
   if (!started || !started->process)
     return nullptr;
+  started->identity = identity;
   return &(anchors_[what.name] = std::move(*started));
 }
 

@@ -39,6 +39,7 @@ private:
     const case_set* cases = nullptr;
     std::set<std::uint32_t> mapped;
     std::string why_not; // a baseline that cannot be had
+    unsigned identity = 0;
   };
   struct attempt;
   void start_baselines(const problem& subject, const std::vector<std::string>& kinds, case_set& cases);
