@@ -76,8 +76,8 @@ TEST_CASE("elementary functions keep the error that printed kernels state") {
       const bool overflow = std::isinf(found) && std::abs(exact) > 3.4028e38 && std::signbit(found) == std::signbit(exact);
       const bool ok = std::isnan(exact) ? std::isnan(found) : found == exact || overflow || std::abs(found - exact) <= f.absolute || std::abs(found - exact) <= f.relative * std::abs(exact);
       if (!ok && ++wrong <= 3)
-        MESSAGE(f.op, " (", f.schedule, ") of ", inputs[i], ": found ", found, ", exact ", exact);
+        MESSAGE(std::string(f.op), " (", std::string(f.schedule), ") of ", inputs[i], ": found ", found, ", exact ", exact);
     }
-    CHECK_MESSAGE(wrong == 0, f.op, " under ", f.schedule);
+    CHECK_MESSAGE(wrong == 0, std::string(f.op), " under ", std::string(f.schedule));
   }
 }
