@@ -168,12 +168,20 @@ result<int> optimize_new(context& in, const optimize_options& options) {
   if (in.signals.received())
     return was_interrupted();
   KEVOLVE_TRY(on, choose_target(in.configured.target, host->evaluator().devices()));
-  if (!subject) {
+  if (!subject || !subject->op.traced) {
     if (host->python().interpreter.empty())
-      return error{errc::configuration, fmt::format("{}: a .py SPEC needs PyTorch: {}", options.spec, host->python().missing)};
-    const std::atomic<bool> never{false};
-    KEVOLVE_TRY(traced, trace_specification(options.spec, in.configured, host->evaluator(), never));
-    subject = std::move(traced);
+      return error{errc::configuration, fmt::format("{}: {} needs PyTorch to be traced: {}", options.spec,
+                                                    subject ? "a Definition without its graph (x_kevolve.graph)" : "a .py SPEC", host->python().missing)};
+    in.out.note(fmt::format("tracing {} with {}", options.spec, host->python().interpreter.string()));
+    std::atomic<bool> cancelled{false};
+    in.signals.on_signal([&](int) { cancelled = true; });
+    auto traced = trace_specification(options.spec, in.configured, host->evaluator(), cancelled);
+    in.signals.ignore_from_now();
+    if (in.signals.received())
+      return was_interrupted();
+    if (!traced)
+      return traced.error();
+    subject = std::move(*traced);
     KEVOLVE_TRY_VOID(check_problem(*subject));
     KEVOLVE_TRY_VOID(restrict_workloads(*subject, options.workloads));
   }

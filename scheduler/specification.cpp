@@ -74,7 +74,7 @@ result<problem> read_specification(const std::string& spec, const settings& from
 result<problem> trace_specification(const std::string& spec, const settings& from, agent::host_evaluator& host, const std::atomic<bool>& cancelled) {
   std::error_code ignored;
   if (!std::filesystem::exists(spec, ignored))
-    return error{errc::specification, fmt::format("{}: no such file; expected a KernelBench .py", spec)};
+    return error{errc::specification, fmt::format("{}: no such file; expected a KernelBench .py or a Definition .json", spec)};
   auto traced = host.trace({std::filesystem::absolute(spec).string(), from.scale}, cancelled);
   return traced ? std::move(traced) : traced.error().in(spec);
 }

@@ -16,7 +16,7 @@ namespace kevolve::scheduler {
 bool is_python_specification(const std::string& spec);
 /// A name or a .json file; a .py file is our bug here. A family's name takes its first operator, and `remark` says so.
 result<problem> read_specification(const std::string& spec, const settings& from, std::string* remark = nullptr);
-/// A .py file, traced by `host`.
+/// A .py file, or a Definition .json without its graph, traced by `host`.
 result<problem> trace_specification(const std::string& spec, const settings& from, agent::host_evaluator& host, const std::atomic<bool>& cancelled);
 
 /// Every axis bound, every shape countable, no empty workload list: what the parts behind may rely on.

@@ -95,14 +95,22 @@ TEST_CASE("a .py SPEC without Python is a configuration error that says what is 
   place p;
   auto r = p.run({"optimize", p.write("problem.py", "class Model: pass\n")});
   CHECK(r.status == 4);
-  CHECK(has(r.err, "needs PyTorch"));
+  CHECK(has(r.err, "PyTorch"));
+}
+
+TEST_CASE("a Definition without its graph needs PyTorch and says so") {
+  place p;
+  auto r = p.run({"optimize", p.write("nograph.json", definition("64"))});
+  CHECK(r.status == 4);
+  CHECK(has(r.err, "x_kevolve.graph"));
 }
 
 TEST_CASE("absurd shapes and empty axes are refused before anything runs") {
   place p;
   auto absurd = p.run({"optimize", p.write("absurd.json", definition("9223372036854775807"))});
   CHECK(absurd.status == 2);
-  CHECK(has(absurd.err, "strange"));
+  CHECK(has(absurd.err, "absurd.json"));
+  CHECK(has(absurd.err, "2^63"));
   auto large = p.run({"optimize", p.write("large.json", definition("99999999999"))});
   CHECK(large.status == 2);
   CHECK(has(large.err, "tensor x"));
