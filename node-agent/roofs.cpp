@@ -15,7 +15,7 @@ namespace kevolve::agent {
 namespace {
 
 // axes: mode, elements per buffer, repeats. The loops go over the working set `repeats` times inside one call, so that starting threads
-// is not part of the rate of a small set.
+// is not part of the rate of a small set. Never zeros: Zen 4 streams whole lines of zeros at 127 GB/s where other values go at 17.
 constexpr const char* kernel_source = R"(#include "kevolve.h"
 #include <immintrin.h>
 #include <omp.h>
@@ -84,10 +84,10 @@ extern "C" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs
         kept += read_part(in + from, to - from);
       else if (mode == 1)
         for (long i = from; i < to; ++i)
-          STREAM(out + i, (wide){} + (float)r);
+          STREAM(out + i, (wide){} + (float)(r + 1));
       else if (mode == 2)
         for (long i = from; i < to; ++i)
-          out[i] = (wide){} + (float)r;
+          out[i] = (wide){} + (float)(r + 1);
       else if (mode == 3)
         for (long i = from; i < to; ++i)
           STREAM(out + i, in[i]);
