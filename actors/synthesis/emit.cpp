@@ -70,6 +70,20 @@ const char* c_type(dtype t) {
   }
 }
 
+/// A name that no value and no axis has.
+std::string emitter::unique(const std::string& base) {
+  for (;;) {
+    const auto name = base + std::to_string(k_.counter++);
+    bool taken = false;
+    for (const auto& v : k_.subject.values)
+      taken = taken || v.name == name;
+    for (const auto& a : k_.subject.axis_values)
+      taken = taken || a.first == name;
+    if (!taken)
+      return name;
+  }
+}
+
 void emitter::announce(const std::vector<expr_ref>& all) {
   uses_.clear();
   const std::function<void(const expr_ref&)> count = [&](const expr_ref& x) {

@@ -48,7 +48,7 @@ public:
   std::string lane_variable = "l";
 
 private:
-  std::string unique(const std::string& base) { return base + std::to_string(k_.counter++); }
+  std::string unique(const std::string& base);
   text build(const expr_ref& e, std::size_t depth);
   text build_load(const expr& e, std::size_t depth);
   text build_call(const expr_ref& e, std::size_t depth);

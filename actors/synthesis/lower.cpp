@@ -19,7 +19,7 @@ std::string identifier(const std::string& text) {
                                               "while", "do", "return", "switch", "case", "default", "class", "struct", "union", "enum", "this", "operator",
                                               "template", "auto", "const", "static", "long", "short", "signed", "unsigned", "inputs", "outputs", "axes",
                                               "workspace", "stream", "load", "store", "exp", "log", "sqrt", "tanh", "erf", "abs", "floor", "pow", "i64", "main",
-                                              "threads", "thread", "maximum", "minimum", "modulo", "total", "transpose", "sign", "dense", "room", "exp_fast", "stream_store", "tile", "l", "t", "splat", "lanes", "real", "wide", "linux", "unix", "sin", "cos", "log1p", "expm1", "rsqrt",
+                                              "threads", "thread", "maximum", "minimum", "modulo", "total", "transpose", "sign", "dense", "room", "exp_fast", "stream_store", "l", "t", "i", "j", "c", "r", "row", "rows", "row_end", "row_block", "column", "columns", "column_end", "depth", "depth_block", "step", "steps", "panel", "block", "block_end", "to", "i_end", "j_end", "splat", "lanes", "real", "wide", "linux", "unix", "sin", "cos", "log1p", "expm1", "rsqrt",
                                               "ceil", "round", "trunc", "fabs", "fmin", "fmax", "gamma", "y0", "y1", "j0", "j1", "yn", "jn", "exit", "abort", "index",
                                               "register", "volatile", "public", "private", "protected", "export", "goto", "try", "catch", "throw", "using",
                                               "namespace", "typename", "sizeof", "inline", "extern", "friend", "virtual", "explicit", "mutable", "concept", "requires"};

@@ -182,6 +182,10 @@ schedule analytic_schedule(const outlook& o) {
     }
   if (!blocked && traffic(o) > stream_from_bytes)
     s = with(s, "stream_stores", "*");
+  const auto skipped = make_plan(p, s, o.compiler).skipped;
+  std::erase_if(s.steps, [&](const schedule_step& step) {
+    return std::any_of(skipped.begin(), skipped.end(), [&](const std::string& why) { return why.rfind(text_of(step) + ":", 0) == 0; });
+  });
   return s;
 }
 

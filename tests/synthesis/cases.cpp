@@ -268,6 +268,13 @@ void products(std::vector<operator_definition>& out) {
   const auto p = m.op("aten.addmm.default", {{"self", tensor("bias")}, {"mat1", tensor("x")}, {"mat2", tensor(t)}, {"beta", integer(1)}, {"alpha", integer(1)}}, ab);
   m.output(m.op("aten.gelu.default", {{"self", tensor(p)}, {"approximate", text("none")}}, ab));
   out.push_back(m.done());
+  builder named("mm_awkward_names", {{"C", 21}, {"I", 4}}); // loops, temporaries and values that are called like the printer's own
+  named.input("c", {"A", "C"}), named.input("t0", {"C", "B"}), named.input("float", {"B"}), named.input("exp", {"I", "B"});
+  const auto mm = named.ops("aten.mm.default", {{"self", tensor("c")}, {"mat2", tensor("t0")}}, {{"t1", dtype::float32, ab}})[0];
+  const auto plus = named.ops("aten.add.Tensor", {{"self", tensor(mm)}, {"other", tensor("float")}, {"alpha", integer(1)}}, {{"step", dtype::float32, ab}})[0];
+  named.output(named.ops("aten.mul.Tensor", {{"self", tensor(plus)}, {"other", tensor(plus)}}, {{"panel", dtype::float32, ab}})[0]);
+  named.output(named.op("aten.exp.default", {{"self", tensor("exp")}}, {"I", "B"}));
+  out.push_back(named.done());
   builder n("mm_softmax", {{"K", 19}});
   n.input("x", {"A", "K"}), n.input("w", {"K", "B"});
   const auto q = n.op("aten.mm.default", {{"self", tensor("x")}, {"mat2", tensor("w")}}, ab);
