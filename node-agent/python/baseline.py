@@ -15,6 +15,8 @@ import struct
 import sys
 import warnings
 
+# Read before torch loads OpenMP: with OMP_PROC_BIND it binds this thread to one core, and the affinity read later would say 1.
+CORES = max(1, len(os.sched_getaffinity(0)))
 MAGIC = 0x4B45564F
 LOAD, MAP, CALL, UNMAP = 1, 2, 3, 4
 WRITE_OUTPUTS = 1 << 31
@@ -79,7 +81,9 @@ class Host:
         self.kind = kind
         import torch
         self.torch = torch
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
+        torch.set_num_threads(CORES)
+        if torch.get_num_threads() != CORES:
+            raise RuntimeError(f"PyTorch runs on {torch.get_num_threads()} threads of {CORES}: too weak a baseline")
         torch.set_grad_enabled(False)
         self.run = entry(path)
         if kind == "compile":
