@@ -39,12 +39,28 @@ void mcts::proposed(const tree& t, node_number n) {
   statistics_.emplace_back();
   for (auto at = n; at != no_node; at = t[at].parent)
     statistics_[at].rarity = 1 / std::sqrt(static_cast<float>(++statistics_[at].visits));
+  find_ways(t, t[n].parent, true);
+}
+
+void mcts::find_ways(const tree& t, node_number n, bool always_up) {
+  for (auto at = n; at != no_node; at = t[at].parent) {
+    auto& s = statistics_[at];
+    bool is_way = t[at].status == node_status::passed && (s.ways > 0 || may_widen(t[at].live_children, s.visits));
+    if (is_way == s.is_way && !always_up)
+      return;
+    if (is_way != s.is_way && t[at].parent != no_node)
+      statistics_[t[at].parent].ways += is_way ? 1 : -1;
+    s.is_way = is_way;
+  }
 }
 
 void mcts::settled(const tree& t, node_number n) {
   const auto& node = t[n];
-  if (node.status != node_status::passed)
-    return unlink(t, n); // its visit stays: a failure is what was learnt
+  if (node.status != node_status::passed) { // its visit stays: a failure is what was learnt
+    unlink(t, n);
+    find_ways(t, n, false);
+    return find_ways(t, node.parent, false); // it has one live child less
+  }
   if (node.parent != no_node) {
     statistics_[n].next_sibling = statistics_[node.parent].first_child;
     statistics_[node.parent].first_child = n;
@@ -55,6 +71,7 @@ void mcts::settled(const tree& t, node_number n) {
     s.sum += node.fitness;
     ++s.passed;
   }
+  find_ways(t, n, false);
 }
 
 // One that had passed is taken back. What it taught its ancestors stays.
@@ -77,6 +94,8 @@ node_number mcts::best_child(node_number n) const {
   float best_score = 0;
   for (auto c = parent.first_child; c != no_node; c = statistics_[c].next_sibling) {
     const auto& s = statistics_[c];
+    if (!s.is_way)
+      continue;
     float score = std::max(0.0f, (s.best - mean) * scale) + spread * s.rarity;
     if (best == no_node || score > best_score) {
       best = c;
@@ -87,16 +106,14 @@ node_number mcts::best_child(node_number n) const {
 }
 
 std::optional<selection> mcts::select(const tree& t, node_number, rng) const {
-  if (t.empty() || t[0].status != node_status::passed)
-    return std::nullopt;
-  for (node_number at = 0;;) {
-    if (may_widen(t[at].live_children, statistics_[at].visits))
-      return selection{{at}, 0};
-    auto next = best_child(at);
-    if (next == no_node)
-      return std::nullopt; // as wide as allowed, and every child still open
-    at = next;
+  if (t.empty() || !statistics_[0].is_way)
+    return std::nullopt; // every node is as wide as its visits allow
+  node_number at = 0;
+  while (!may_widen(t[at].live_children, statistics_[at].visits)) {
+    at = best_child(at);
+    KEVOLVE_CHECK(at != no_node);
   }
+  return selection{{at}, 0};
 }
 
 std::uint64_t mcts::digest() const {

@@ -1,6 +1,8 @@
 // Monte Carlo tree search: UCT from the root with progressive widening (Kocsis and Szepesvari 2006; Couetoux et al. 2011). A visit is counted
 // along the ancestors as soon as a proposal is made, so that proposals in flight spread. Values are scaled by what their parent's subtree
-// spans, because late gains are small beside the first ones. O(depth x live children); the widening bounds the children.
+// spans, because late gains are small beside the first ones. A descent enters only subtrees in which some node may get a child, so that it
+// stalls only when no node may. O(depth) per event, O(depth x live children) per selection; the widening bounds the children (48 at 100,000
+// visits).
 #pragma once
 
 #include "actors/policies/policy.hpp"
@@ -28,10 +30,14 @@ private:
     float rarity = 0;         // 1 / sqrt(visits)
     node_number first_child = no_node; // of those that passed, newest first
     node_number next_sibling = no_node;
+    std::uint32_t ways = 0;   // of those children, how many are ways down to a node that may get a child
+    bool is_way = false;      // itself one: passed, and it may widen or has ways
     [[nodiscard]] float mean() const { return sum / static_cast<float>(passed); }
   };
   [[nodiscard]] node_number best_child(node_number n) const;
   void unlink(const tree& t, node_number n);
+  /// `n` changed: brings `ways` of its ancestors up to date. `always_up`: visits changed along the whole line.
+  void find_ways(const tree& t, node_number n, bool always_up);
   std::vector<statistics> statistics_;
 };
 

@@ -177,6 +177,42 @@ TEST_CASE("mcts never has more live children than the widening allows") {
   CHECK(m.visits(0) == t.nodes.size());
 }
 
+TEST_CASE("mcts has something to expand as long as any node may widen") {
+  mcts m;
+  grown t{{}, wandering};
+  t.grow(m, 2);
+  rng draw(11);
+  std::vector<node_number> open;
+  auto may_widen = [&] {
+    for (auto n : t.nodes.passed())
+      if (t.nodes[n].live_children < mcts::widening_limit(m.visits(n)))
+        return true;
+    return false;
+  };
+  std::size_t stalls = 0;
+  while (t.nodes.size() < 2000) {
+    auto s = m.select(t.nodes, t.nodes.size(), rng(1, t.nodes.size(), "select"));
+    REQUIRE(s.has_value() == may_widen());
+    stalls += !s;
+    if (s && open.size() < 64) {
+      open.push_back(t.propose(m, *s));
+      continue;
+    }
+    auto i = draw.below(open.size());
+    t.settle(m, open[i]);
+    open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+    if (t.nodes.size() % 97 == 0) { // sometimes one is taken back
+      auto gone = t.nodes.passed()[draw.below(t.nodes.passed().size())];
+      if (gone != 0) {
+        t.nodes.retire(gone, node_status::failed);
+        m.settled(t.nodes, gone);
+      }
+    }
+  }
+  CHECK(stalls > 0); // at the beginning only
+  CHECK(stalls < 200);
+}
+
 TEST_CASE("mcts counts a visit for every node below, and spreads over several branches") {
   mcts m;
   grown t{{}, wandering};
