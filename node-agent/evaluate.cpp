@@ -217,10 +217,11 @@ void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation
   e.stages.measure_s = verdict.measure_s;
   e.stages.queued_s += verdict.prepare_s;
   e.stages.cpu_s += verdict.cpu_s;
+  if (e.result != outcome::passed)
+    return; // measuring the roofs takes seconds once: nobody who failed waits for it
   const double began = now_s();
   auto known = roofs();
-  if (e.result == outcome::passed)
-    diagnose(what.subject, known ? &*known : nullptr, e);
+  diagnose(what.subject, known ? &*known : nullptr, e);
   if (e.result == outcome::quarantined && !roofs_renewed_) { // perhaps the roofs were measured on a busy host: once, look again
     known = roofs(true);
     e.result = outcome::passed;
