@@ -19,7 +19,9 @@ public:
 
   const search::remembered* self() const override { return self_.get(); }
   void ancestors(std::vector<const search::remembered*>& out) const override {
-    for (const history_link* link = parent_.get(); link; link = link->parent.get())
+    // No more than a context shows: lines of descent grow to hundreds, and walking one is a cache miss a step.
+    auto shown = search::context_bounds{}.trajectory;
+    for (const history_link* link = parent_.get(); link && out.size() < shown; link = link->parent.get())
       if (link->self)
         out.push_back(link->self.get());
     std::reverse(out.begin(), out.end());
