@@ -154,7 +154,7 @@ private:
     CLI::App* engine = command(*bench, "engine", "iterations per second with an instant synthesizer and evaluator");
     engine->add_option("--candidates", engine_.candidates, "in the tree at the end")->type_name("N");
     engine->add_option("--in-flight", engine_.in_flight, "proposals at once")->type_name("N");
-    engine->add_option("--policy", engine_.policy, "greedy, mcts or evolve")->type_name("NAME");
+    setting(*engine, "--policy", "policy", "greedy, mcts or evolve")->type_name("NAME");
     setting(*engine, "--seed", "seed", "of the draws")->type_name("S");
     engine->callback([this] { line_.run = [this](context& in) { return bench_engine(in, engine_); }; });
 

@@ -66,7 +66,6 @@ result<int> bench_aa(context& in, const aa_options& options);
 struct engine_options {
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;
-  std::string policy = "mcts";
 };
 result<int> bench_engine(context& in, const engine_options& options);
 
