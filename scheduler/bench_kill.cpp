@@ -1,6 +1,8 @@
 // kevolve bench kill: starts `kevolve optimize` as a child, kills its whole process tree with SIGKILL at a random moment, resumes it, and
 // checks what a crash may not break: the log's prefix untouched (equal digests), the views equal to the fold of the log, exactly N
-// evaluations counted, none lost, none twice, nobody left running.
+// evaluations counted, none lost, none twice, nobody left running. Every second round searches through one slot; the tree that its kills and
+// resumes came to must then equal that of an uninterrupted run on the same recorded evaluations, decision by decision.
+#include "actors/replay.hpp"
 #include "actors/session_state.hpp"
 #include "protocol/rng.hpp"
 #include "scheduler/campaign.hpp"
@@ -79,6 +81,19 @@ result<std::optional<log_view>> look(const std::filesystem::path& data) {
   return std::optional<log_view>{std::move(view)};
 }
 
+struct two_trees { std::string searched, replayed; };
+
+/// The tree in the log, and the one that an uninterrupted run comes to on the log's evaluations. Both without the leader's verification,
+/// which is not replayed: it comes after the last decision.
+result<two_trees> replay_uninterrupted(const std::filesystem::path& data, const session_id& session, const std::filesystem::path& scratch) {
+  KEVOLVE_TRY(memory, kb::store::open(data, kb::access::read_only));
+  KEVOLVE_TRY(log, memory->events(session));
+  std::erase_if(log, [](const event& e) { return std::holds_alternative<leader_verified>(e); });
+  KEVOLVE_TRY(searched, tree_digest(log));
+  KEVOLVE_TRY(replayed, replay_session(*memory, session, scratch, &synthesis::generator::make));
+  return two_trees{searched, replayed};
+}
+
 result<std::string> digest_of_prefix(const std::filesystem::path& data, const session_id& session, std::uint64_t count) {
   KEVOLVE_TRY(memory, kb::store::open(data, kb::access::read_only));
   return memory->digest(session, count);
@@ -92,7 +107,7 @@ public:
   result<double> calibrate() {
     const auto data = fresh("calibration");
     const auto began = std::chrono::steady_clock::now();
-    KEVOLVE_TRY(child, start(data, ""));
+    KEVOLVE_TRY(child, start(data, "", false));
     const auto status = child.wait_for(longest_run);
     if (!status || *status != 0)
       return error{errc::io, fmt::format("an uninterrupted run ended with {}: {}", status ? std::to_string(*status) : "no end in 10 minutes", tail_of_errors())};
@@ -106,10 +121,12 @@ public:
     const auto data = fresh(fmt::format("round-{:04}", number));
     object told{{"round", number}, {"kills_s", object::array()}, {"faults", object::array()}};
     const std::uint32_t planned = draw.chance(0.25) ? 2 : 1;
+    const bool one_slot = number % 2 == 0;
+    told["one_slot"] = one_slot;
     std::optional<log_view> before;
     for (std::uint32_t kills = 0, tries = 0; kills < planned && tries < 8; ++tries) {
       const double moment = draw.uniform() * typical_s;
-      KEVOLVE_TRY(child, start(data, before ? before->session : ""));
+      KEVOLVE_TRY(child, start(data, before ? before->session : "", one_slot));
       if (child.wait_for(milliseconds(static_cast<std::int64_t>(moment * 1000)))) {
         if (before || kills)
           break; // a resumed run may end early: it had less to do
@@ -126,7 +143,9 @@ public:
       if (in_.signals.received())
         return error{errc::interrupted, "interrupted"};
     }
-    KEVOLVE_TRY_VOID(finish(data, before, told));
+    KEVOLVE_TRY(session, finish(data, before, one_slot, told));
+    if (one_slot && !session.empty())
+      compare_trees(data, session, told);
     if (told["faults"].empty())
       std::filesystem::remove_all(data);
     else
@@ -135,18 +154,20 @@ public:
   }
 
 private:
-  std::filesystem::path fresh(const std::string& name) {
+  std::filesystem::path fresh(const std::string& name) const {
     const auto data = folder_ / name;
     std::error_code ignored;
     std::filesystem::remove_all(data, ignored);
     return data;
   }
 
-  result<background_child> start(const std::filesystem::path& data, const std::string& session) {
+  result<background_child> start(const std::filesystem::path& data, const std::string& session, bool one_slot) {
     std::vector<std::string> arguments{options_.executable, "optimize"};
     if (session.empty()) {
       arguments.insert(arguments.end(), {options_.spec, "--evaluations", std::to_string(options_.evaluations), "--time", "0", "--plateau",
                                          std::to_string(options_.evaluations + 1), "--baselines", "none", "--seed", std::to_string(options_.seed)});
+      if (one_slot)
+        arguments.insert(arguments.end(), {"--in-flight", "1"});
       if (!options_.workloads.empty()) {
         arguments.emplace_back("--workload");
         arguments.insert(arguments.end(), options_.workloads.begin(), options_.workloads.end());
@@ -185,9 +206,23 @@ private:
       faults.push_back(fmt::format("fold: the view counts {}, the fold {}, the log {} evaluations", after->by_view, after->counted, after->recorded));
   }
 
-  /// Resumes to the end and checks what the session came to.
-  result<void> finish(const std::filesystem::path& data, const std::optional<log_view>& before, object& told) {
-    KEVOLVE_TRY(child, start(data, before ? before->session : ""));
+  void compare_trees(const std::filesystem::path& data, const session_id& session, object& told) const {
+    const auto trees = replay_uninterrupted(data, session, fresh("replay"));
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_ / "replay", ignored);
+    if (!trees) {
+      told["faults"].push_back("replay: " + trees.error().message);
+      return;
+    }
+    told["tree"] = trees->searched;
+    told["tree_uninterrupted"] = trees->replayed;
+    if (trees->searched != trees->replayed)
+      told["faults"].push_back(fmt::format("tree: {} after kill and resume, {} uninterrupted on the same evaluations", trees->searched, trees->replayed));
+  }
+
+  /// Resumes to the end and checks what the session came to; the session.
+  result<session_id> finish(const std::filesystem::path& data, const std::optional<log_view>& before, bool one_slot, object& told) {
+    KEVOLVE_TRY(child, start(data, before ? before->session : "", one_slot));
     const auto status = child.wait_for(longest_run);
     if (!status)
       child.kill_tree();
@@ -201,11 +236,11 @@ private:
     told["events"] = after ? after->events : 0;
     told["evaluations"] = counted;
     told["stopped_by"] = after ? after->stopped_by : "";
-    if (counted != options_.evaluations || !after->finished)
+    if (counted != options_.evaluations || !after || !after->finished)
       told["faults"].push_back(fmt::format("count: {} evaluations, expected {}; {}", counted, options_.evaluations, after && after->finished ? "finished" : "not finished"));
     if (const auto left = descendants_of(getpid()); !left.empty())
       told["faults"].push_back(fmt::format("orphans: {} processes are still running", left.size()));
-    return {};
+    return after ? after->session : session_id{};
   }
 
   context& in_;
@@ -214,7 +249,7 @@ private:
 };
 
 int summarise(context& in, const campaign& record, std::uint32_t rounds) {
-  std::uint64_t kills = 0, with_session = 0, bad = 0;
+  std::uint64_t kills = 0, with_session = 0, bad = 0, replayed = 0;
   object faults = object::array();
   for (const object& trial : record.trials()) {
     if (!trial.contains("round"))
@@ -222,6 +257,7 @@ int summarise(context& in, const campaign& record, std::uint32_t rounds) {
     kills += trial["kills_s"].size();
     with_session += trial["events_at_kill"].get<std::uint64_t>() > 0;
     bad += !trial["faults"].empty();
+    replayed += trial.contains("tree_uninterrupted");
     for (const object& fault : trial["faults"])
       faults.push_back({{"round", trial["round"]}, {"fault", fault}});
   }
@@ -233,9 +269,12 @@ int summarise(context& in, const campaign& record, std::uint32_t rounds) {
   };
   in.out.answer(object{{"rounds", rounds}, {"kills", kills}, {"killed_with_a_session", with_session}, {"bad_rounds", bad}, {"prefix_changed", count("prefix")},
                        {"fold_differs", count("fold")}, {"wrong_count", count("count")}, {"lost", count("lost")}, {"twice", count("twice")},
-                       {"damaged", count("damage")}, {"orphans", count("orphans")}, {"faults", faults}}
+                       {"damaged", count("damage")}, {"orphans", count("orphans")}, {"replayed", replayed},
+                       {"trees_differ", count("tree")}, {"replays_failed", count("replay")}, {"faults", faults}}
                     .dump(2));
-  std::string text = fmt::format("{} rounds, {} kills ({} rounds with events already durable): {} bad rounds\n", rounds, kills, with_session, bad);
+  std::string text = fmt::format("{} rounds, {} kills ({} rounds with events already durable): {} bad rounds\n"
+                                 "{} of the killed and resumed searches replayed uninterrupted through one slot: {} trees differ\n",
+                                 rounds, kills, with_session, bad, replayed, count("tree"));
   for (const object& f : faults)
     text += fmt::format("  round {}: {}\n", f["round"].get<std::uint32_t>(), f["fault"].get<std::string>());
   in.out.say(text);
