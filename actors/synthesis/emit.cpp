@@ -214,6 +214,9 @@ text emitter::build_load(const expr& e, std::size_t depth) {
   if (stride && stride->is(1) && !guard_varies && v.type == dtype::float32) {
     k_.used.vector("", width_);
     const auto address = v.name + " + " + offset.text();
+    if (asked_for.contains(e.value))
+      if (const auto next = offset.substitute(ahead); !(next == offset))
+        lifted[depth].push_back("__builtin_prefetch(" + v.name + " + " + next.text() + ");");
     if (prefetch > 0)
       lifted[depth].push_back("__builtin_prefetch((const char*)(" + address + ") + " + std::to_string(prefetch) + ");");
     const auto code = "load" + width + "(" + address + ")";

@@ -44,7 +44,9 @@ public:
   std::string store(int value, const std::string& offset, const text& t, bool stream);
   /// Names of row scalars that are vectors in this pass.
   std::set<int> vector_scalars;
-  std::int64_t prefetch = 0;
+  std::int64_t prefetch = 0; // bytes ahead
+  std::map<std::string, index> ahead; // the row that is asked for; empty: none
+  std::set<int> asked_for;            // values whose next rows this phase asks for
   std::string lane_variable = "l";
 
 private:

@@ -35,9 +35,36 @@ template <class F> static inline $V lanes$W(F each) {
 }
 )"},
     {"maximum", {}, R"(// NaN wins, as in PyTorch.
-static inline $V maximum($V a, $V b) { return ((a > b) | (a != a)) ? a : b; }
+static inline $V maximum($V a, $V b) {
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  // The instruction gives b where either is NaN; the mask keeps a's own.
+  return ($V)__builtin_ia32_maxps512_mask(a, b, a, __builtin_ia32_cmpps512_mask(a, a, 7, (unsigned short)-1, 4), 4);
+#else
+  return ((a > b) | (a != a)) ? a : b;
+#endif
+}
 )"},
-    {"minimum", {}, R"(static inline $V minimum($V a, $V b) { return ((a < b) | (a != a)) ? a : b; }
+    {"minimum", {}, R"(static inline $V minimum($V a, $V b) {
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  // The instruction gives b where either is NaN; the mask keeps a's own.
+  return ($V)__builtin_ia32_minps512_mask(a, b, a, __builtin_ia32_cmpps512_mask(a, a, 7, (unsigned short)-1, 4), 4);
+#else
+  return ((a < b) | (a != a)) ? a : b;
+#endif
+}
+)"},
+    {"clamp", {}, R"(// Between low and high; NaN stays.
+static inline $V clamp($V x, float low, float high) {
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  const $V c = ($V)__builtin_ia32_maxps512_mask($V{} + low, x, $V{}, (unsigned short)-1, 4);
+  return ($V)__builtin_ia32_minps512_mask($V{} + high, c, $V{}, (unsigned short)-1, 4);
+#elif defined(__AVX__) && $W == 8
+  return __builtin_ia32_minps256($V{} + high, __builtin_ia32_maxps256($V{} + low, x));
+#else
+  const $V c = x < low ? $V{} + low : x;
+  return c > high ? $V{} + high : c;
+#endif
+}
 )"},
     {"abs", {}, R"(static inline $V abs($V x) { return ($V)(($I)x & 0x7fffffff); }
 )"},
@@ -56,10 +83,21 @@ static inline $V maximum($V a, $V b) { return ((a > b) | (a != a)) ? a : b; }
 )"},
     {"rsqrt", {"sqrt"}, R"(static inline $V rsqrt($V x) { return 1.0f / sqrt(x); }
 )"},
-    {"exp", {}, R"(// exp: relative error below 2e-7; denormal results, 0, inf and NaN as in libm.
+    {"exp", {"clamp"}, R"(// exp: relative error below 2e-7; denormal results, 0, inf and NaN as in libm.
 static inline $V exp($V x) {
-  $V c = x < -104.0f ? $V{} - 104.0f : x;
-  c = c > 89.0f ? $V{} + 89.0f : c;
+  const $V c = clamp(x, -104.0f, 89.0f);
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  // 2^n of n in sixteenths from a register, a short polynomial for the rest.
+  const $V sixteenths = {1.0f, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f, 1.35425555f,
+                         1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f, 1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
+  const $V m = c * 1.44269504f + 786432.0f; // its last bits: n in sixteenths
+  const $V n = m - 786432.0f;
+  $V r = c - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  const $V y = __builtin_shuffle(sixteenths, ($I)m);
+  const $V p = (r * 0.166666667f + 0.5f) * r + 1.0f;
+  return ($V)__builtin_ia32_scalefps512_mask(y * r * p + y, n, $V{}, (unsigned short)-1, 4);
+#else
   const $V n = (c * 1.44269504f + 12582912.0f) - 12582912.0f; // nearest integer
   $V r = c - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
@@ -69,19 +107,24 @@ static inline $V exp($V x) {
   y = y * r + 1.6666665459e-1f;
   y = y * r + 5.0000001201e-1f;
   y = y * (r * r) + r + 1.0f;
-#if defined(__AVX512F__) && $W == 16
-  return ($V)__builtin_ia32_scalefps512_mask(y, n, $V{}, (unsigned short)-1, 4);
-#else
   const $I k = __builtin_convertvector(n, $I);
   const $I h = k >> 1; // in two steps, so that neither factor leaves the exponent's range
   return y * ($V)((h + 127) << 23) * ($V)((k - h + 127) << 23);
 #endif
 }
 )"},
-    {"exp_fast", {}, R"(// exp: relative error below 3e-6; results below 1.2e-38 are 0, above 3.4e38 inf.
+    {"exp_fast", {"clamp"}, R"(// exp: relative error below 3e-6; results below 1.2e-38 may be 0, above 3.4e38 inf.
 static inline $V exp_fast($V x) {
-  $V c = x < -87.5f ? $V{} - 87.5f : x;
-  c = c > 89.0f ? $V{} + 89.0f : c;
+  const $V c = clamp(x, -87.5f, 89.0f);
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  const $V sixteenths = {1.0f, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f, 1.35425555f,
+                         1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f, 1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
+  const $V m = c * 1.44269504f + 786432.0f;
+  const $V n = m - 786432.0f;
+  const $V r = c * 1.44269504f - n; // 2^r, |r| <= 1/32
+  const $V p = (r * 0.240226507f + 0.693147181f) * r + 1.0f;
+  return ($V)__builtin_ia32_scalefps512_mask(__builtin_shuffle(sixteenths, ($I)m) * p, n, $V{}, (unsigned short)-1, 4);
+#else
   const $V t = c * 1.44269504f;
   const $V n = (t + 12582912.0f) - 12582912.0f;
   const $V r = t - n; // 2^r, |r| <= 1/2
@@ -90,9 +133,6 @@ static inline $V exp_fast($V x) {
   y = y * r + 2.40222663e-1f;
   y = y * r + 6.93147182e-1f;
   y = y * r + 1.0f;
-#if defined(__AVX512F__) && $W == 16
-  return ($V)__builtin_ia32_scalefps512_mask(y, n, $V{}, (unsigned short)-1, 4);
-#else
   const $I k = __builtin_convertvector(n, $I);
   const $I h = k >> 1;
   return y * ($V)((h + 127) << 23) * ($V)((k - h + 127) << 23);
@@ -141,10 +181,9 @@ static inline $V expm1($V x) {
   return u == 1.0f ? x : (x > 1.0f) | (x < -1.0f) | (d == -1.0f) ? d : small;
 }
 )"},
-    {"tanh", {}, R"(// tanh: relative error below 5e-7; a rational of x, constant beyond +-9.
+    {"tanh", {"clamp"}, R"(// tanh: relative error below 5e-7; a rational of x, constant beyond +-9.
 static inline $V tanh($V x) {
-  $V c = x < -9.0f ? $V{} - 9.0f : x;
-  c = c > 9.0f ? $V{} + 9.0f : c;
+  const $V c = clamp(x, -9.0f, 9.0f);
   const $V s = c * c;
   $V p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
   p = p * s - 8.60467152213735e-11f;
@@ -158,10 +197,9 @@ static inline $V tanh($V x) {
   return s < 1.6e-7f ? x : c * p / q;
 }
 )"},
-    {"erf", {}, R"(// erf: absolute error below 4e-7; a rational of x, constant beyond +-4.
+    {"erf", {"clamp"}, R"(// erf: absolute error below 4e-7; a rational of x, constant beyond +-4.
 static inline $V erf($V x) {
-  $V c = x < -4.0f ? $V{} - 4.0f : x;
-  c = c > 4.0f ? $V{} + 4.0f : c;
+  const $V c = clamp(x, -4.0f, 4.0f);
   const $V s = c * c;
   $V p = s * -2.72614225801306e-10f + 2.77068142495902e-08f;
   p = p * s - 2.10102402082508e-06f;

@@ -184,8 +184,11 @@ applied apply_step(const program& p, plan& out, const schedule_step& s) {
     });
   if (s.verb == "prefetch")
     return on_each(p, out, s, [&](nest& n) {
-      n.prefetch = std::clamp<std::int64_t>(integer_parameter(s, "bytes", 1024), 0, 1 << 20);
-      return !n.vector_loop.empty();
+      n.prefetch_rows = std::clamp<std::int64_t>(integer_parameter(s, "rows", 0), 0, 16);
+      n.prefetch = std::clamp<std::int64_t>(integer_parameter(s, "bytes", n.prefetch_rows > 0 ? 0 : 1024), 0, 1 << 20);
+      if (n.prefetch_rows > 0 && (n.rows.empty() || n.rows.back().var.single_name() == n.vector_loop))
+        n.prefetch_rows = 0; // the next row is not somewhere else
+      return !n.vector_loop.empty() && (n.prefetch_rows > 0 || parameter(s, "rows").empty());
     });
   if (s.verb == "approximate") {
     out.approximate.insert(s.subject);

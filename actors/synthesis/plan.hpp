@@ -46,6 +46,7 @@ struct nest {
   std::int64_t grain = 0;           // 0: one contiguous share for each thread
   bool split_reduction = false;     // no rows: threads share the reduction
   std::int64_t prefetch = 0;        // bytes ahead
+  std::int64_t prefetch_rows = 0;   // rows ahead, in the last phase that reads them
   std::optional<blocking> blocked;
 };
 

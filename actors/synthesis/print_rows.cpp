@@ -178,6 +178,11 @@ private:
     emitter e(k_, names);
     e.vector_scalars = vector_scalars;
     e.prefetch = n_.prefetch;
+    if (n_.prefetch_rows > 0 && !row_vector_) {
+      const auto& last = n_.rows.back();
+      e.ahead = {{last.var.single_name(), last.var + index(n_.prefetch_rows)}};
+      e.asked_for = read_last_in(ph);
+    }
     if (row_width > 0)
       e.vectorize(row, row_width);
     pass s;
@@ -204,6 +209,23 @@ private:
       if (row_width > 0 && is_local(st))
         vector_scalars.insert(st.value);
     return code;
+  }
+
+  /// Values that this phase reads and no later one.
+  std::set<int> read_last_in(const phase& ph) const {
+    const auto reads = [](const phase& some) {
+      std::set<int> all;
+      for (const auto& st : some.statements)
+        for (const int v : loads_of(st.body))
+          all.insert(v);
+      return all;
+    };
+    std::set<int> out = reads(ph);
+    const auto self = std::find_if(n_.phases.begin(), n_.phases.end(), [&](const phase& other) { return other.statements[0].value == ph.statements[0].value; });
+    for (auto later = self == n_.phases.end() ? self : self + 1; later != n_.phases.end(); ++later)
+      for (const int v : reads(*later))
+        out.erase(v);
+    return out;
   }
 
   /// The vector loop named in one phase stands for the loops of the same name in the others.

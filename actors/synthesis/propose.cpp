@@ -154,6 +154,7 @@ double traffic(const outlook& o) {
   return bytes;
 }
 
+constexpr double prefetch_from_bytes = 1e6;  // below this the next row is in the second cache already
 constexpr double stream_from_bytes = 12e6; // below this a result is still in some cache when its reader comes
 
 } // namespace
@@ -180,6 +181,10 @@ schedule analytic_schedule(const outlook& o) {
       s = with(s, "register_block", n.name, block_parameters(o, b));
       blocked = true;
     }
+  if (!blocked)
+    s = with(s, "unroll", "*", {{"factor", "4"}});
+  if (!blocked && traffic(o) > prefetch_from_bytes)
+    s = with(s, "prefetch", "*", {{"rows", "1"}});
   if (!blocked && traffic(o) > stream_from_bytes)
     s = with(s, "stream_stores", "*");
   const auto skipped = make_plan(p, s, o.compiler).skipped;
@@ -302,6 +307,8 @@ private:
         number("accumulators", n.name, "n", n.accumulators, {1, 2, 4, 8}, "independent partial sums hide the latency of the additions", when(1, 2.5, 3));
       number("unroll", n.name, "factor", n.unroll, {1, 2, 4, 8}, "fewer loop instructions for each vector, more accesses in flight", when(2, 2, 2));
       number("prefetch", n.name, "bytes", n.prefetch, {0, 1024, 4096, 8192, 16384, 32768}, "asking for data before it is needed hides the memory's latency", when(2.5, 0.3, 1.5));
+      if (!n.rows.empty() && n.prefetch_rows != 1)
+        step("prefetch", n.name, {{"rows", "1"}}, "while a row is computed the next one can already arrive", when(3, 1, 2));
       if (o_.width >= 8)
         number("vectorize", n.name, "width", n.width, {o_.width, o_.width / 2}, "narrower vectors may run at a higher clock or fill up better", 0.6);
       if (!n.rows.empty()) {

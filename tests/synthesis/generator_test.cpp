@@ -132,6 +132,24 @@ TEST_CASE("the first proposal is the compound schedule, later ones single transf
   CHECK(std::abs(static_cast<int>(steps(*second->what.printed_from)) - static_cast<int>(steps(*first->what.printed_from))) <= 1);
 }
 
+TEST_CASE("a prefetch of rows asks once for the next row, in the last phase that reads it") {
+  const auto g = generator_of("rms_norm");
+  const auto printed = [&](const std::string& more) { return g->print(*synthesis::schedule_from_text("fuse(*); rows(*); vectorize(*); " + more), {}); };
+  const auto p = printed("prefetch(*, rows=1)");
+  REQUIRE(p);
+  CHECK(p->skipped.empty());
+  const auto& code = p->what.sources[0].content;
+  const auto first = code.find("__builtin_prefetch");
+  REQUIRE(first != std::string::npos);
+  CHECK(code.find("__builtin_prefetch", first + 1) == std::string::npos);
+  CHECK(first > code.find("total(", code.find("int kevolve_run"))); // the reduction is done
+  // Vectors along the rows themselves: the next row is the next lane.
+  const auto elementwise = generator_of("unary_relu");
+  const auto q = elementwise->print(*synthesis::schedule_from_text("vectorize(*); prefetch(*, rows=1)"), {});
+  REQUIRE(q);
+  CHECK(q->skipped.size() == 1);
+}
+
 TEST_CASE("what failed among the siblings is tried less") {
   const auto g = generator_of("linear_gelu");
   synthesis::context c;
