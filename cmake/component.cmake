@@ -1,7 +1,7 @@
-# kevolve_component(NAME [EXECUTABLE] SOURCES … [PUBLIC libs…] [PRIVATE libs…]): one target per component; everything is PRIVATE unless
-# said. Sources are relative to the caller's folder, includes are written from the project's root ("protocol/graph.hpp").
+# kevolve_component(NAME [EXECUTABLE] [UNSANITIZED] SOURCES … [PUBLIC libs…] [PRIVATE libs…]): one target per component; everything is
+# PRIVATE unless said. UNSANITIZED: without KEVOLVE_SANITIZE's instrumentation; whoever says it gives the reason. Sources are relative to the caller's folder, includes are written from the project's root ("protocol/graph.hpp").
 function(kevolve_component name)
-  cmake_parse_arguments(arg "EXECUTABLE" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "EXECUTABLE;UNSANITIZED" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(arg_EXECUTABLE)
     add_executable(${name} ${arg_SOURCES})
   else()
@@ -9,7 +9,10 @@ function(kevolve_component name)
   endif()
   target_compile_features(${name} PRIVATE cxx_std_20)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} kevolve_warnings kevolve_sanitizers)
+  target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} kevolve_warnings)
+  if(NOT arg_UNSANITIZED)
+    target_link_libraries(${name} PRIVATE kevolve_sanitizers)
+  endif()
 endfunction()
 
 # kevolve_test(NAME SOURCES … [LINK libs…]): one doctest executable, one ctest per executable.
