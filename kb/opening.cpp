@@ -218,8 +218,13 @@ result<opened_database> open_database(const path& directory, access how, const s
                                             "anew", file.string(), (directory / lock_name).string())};
   if (fresh && !writes)
     return error{errc::not_found, fmt::format("no store in {} (data.mdb is missing)", directory.string())};
-  if (!fresh)
-    KEVOLVE_TRY_VOID(verify_before_mapping(directory, writes));
+  if (!fresh) {
+    auto sound = verify_before_mapping(directory, writes);
+    if (!sound && !writes && sound.error().code == errc::damaged && !writer_lock::is_held(directory))
+      if (auto closer = verify_before_mapping(directory, true); !closer) // nobody writes: the pages themselves say more than LMDB's crash
+        return closer.error();
+    KEVOLVE_TRY_VOID(std::move(sound));
+  }
 
   auto data = std::make_unique<database>();
   data->directory = directory;

@@ -40,10 +40,11 @@ result<void> touch_table(MDB_txn* txn, const char* name) {
 result<void> verdict(const std::filesystem::path& directory, int status, const std::string& said) {
   const std::string file = (directory / "data.mdb").string();
   if (WIFSIGNALED(status))
-    return error{errc::damaged, fmt::format("{}: LMDB crashes on it ({}); 'kevolve kb check' says more; restore a snapshot, or move the "
-                                            "directory away to begin anew", file, strsignal(WTERMSIG(status)))};
+    return error{errc::damaged, fmt::format("{}: LMDB crashes on it ({}); 'kevolve kb check' says more when nobody writes; restore a "
+                                            "snapshot, or move the directory away to begin anew", file, strsignal(WTERMSIG(status)))};
   if (WEXITSTATUS(status) != 0)
-    return error{errc::damaged, fmt::format("{}: {}", file, said.empty() ? fmt::format("its check exits {}", WEXITSTATUS(status)) : said)};
+    return error{errc::damaged, fmt::format("{}: {}; restore a snapshot, or move the directory away to begin anew", file,
+                                            said.empty() ? fmt::format("its check exits {}", WEXITSTATUS(status)) : said)};
   return {};
 }
 

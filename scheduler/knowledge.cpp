@@ -103,7 +103,9 @@ result<int> check_store(context& in, bool repair) {
   std::error_code ignored;
   if (!std::filesystem::exists(in.configured.data, ignored))
     return error{errc::not_found, fmt::format("there is no store in {}", in.configured.data.string())};
-  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, repair ? kb::access::read_write : kb::access::read_only));
+  kb::store_options looking;
+  looking.only_check = true;
+  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, repair ? kb::access::read_write : kb::access::read_only, looking));
   KEVOLVE_TRY(report, memory->check(repair));
   in.out.answer(check_answer(report));
   std::string text = fmt::format("{}: {} records of {} sessions, {}\n", in.configured.data.string(), report.records, report.sessions,
@@ -112,6 +114,8 @@ result<int> check_store(context& in, bool repair) {
     text += "  " + each + "\n";
   if (report.repaired)
     text += "repaired: the views were rebuilt from the log\n";
+  else if (repair && !report.damage.empty())
+    text += "the views were rebuilt; damage of the log itself remains: restore a snapshot for what it holds, everything else can be read on\n";
   else if (!report.damage.empty())
     text += fmt::format("rebuild what can be with: {} kb check --repair{}\n", in.command(), in.data_option());
   in.out.say(text);
