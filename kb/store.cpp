@@ -170,4 +170,6 @@ result<std::unique_ptr<store>> store::open(const std::filesystem::path& director
   return std::unique_ptr<store>(std::make_unique<lmdb_store>(std::move(opened), options, how == access::read_write));
 }
 
+bool is_being_written(const std::filesystem::path& directory) { return writer_lock::is_held(directory); }
+
 } // namespace kevolve::kb

@@ -66,6 +66,9 @@ struct check_report {
   std::vector<std::string> remaining; // damage that rebuilding the views does not mend: of the log itself
 };
 
+/// Whether a process has the store open to write, now. Looks at its lock; creates nothing.
+bool is_being_written(const std::filesystem::path& directory);
+
 class store {
 public:
   /// Creates the directory and database where missing (read_write). Errors: busy (a second writer), read-only or full disk, damaged (with

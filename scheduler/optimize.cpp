@@ -75,6 +75,12 @@ private:
   std::chrono::steady_clock::time_point last_{};
 };
 
+/// Which session to go on with once the cause is gone.
+error resumable(const context& in, const session_id& session, error why) {
+  why.message += fmt::format(" (with: {} optimize --resume {}{})", in.command(), session, in.data_option());
+  return why;
+}
+
 struct ended_session {
   session_account account;
   session_outcome how;
@@ -90,7 +96,8 @@ result<ended_session> follow(context& in, single_host& host, const session_id& s
   });
   ended_session ended{{}, host.actors().wait(session, std::ref(view))};
   in.signals.ignore_from_now();
-  KEVOLVE_TRY_VOID(host.memory().flush());
+  if (auto durable = host.memory().flush(); !durable)
+    return resumable(in, session, durable.error());
   KEVOLVE_TRY(events, host.memory().events(session));
   KEVOLVE_TRY(account, account_of(events));
   ended.account = std::move(account);
@@ -131,6 +138,7 @@ int report(context& in, const kb::store& memory, const ended_session& ended, rep
   const session_account& of = ended.account;
   facts.needed_s = needed_seconds(of.spent, compile_slots);
   facts.command = in.command();
+  facts.data_option = in.data_option();
   facts.source = write_leader(in, memory, of);
   const int status = status_of(of, ended.how, in.signals.received() ? in.signals.exit_code() : 0);
   in.out.answer(session_answer(of, facts));

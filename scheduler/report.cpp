@@ -39,6 +39,8 @@ candidate_id root_of(const session_account& of) { return of.nodes.empty() ? "" :
 std::string headline(const session_account& of, const style& how) {
   const auto& o = of.opening;
   std::string text = how.strong(o.subject.op.name) + " on " + to_string(o.on) + ": ";
+  if (of.verified && of.verified->holds && of.verified->speedup <= 0)
+    return text + "the plain loop nest stays the leader: nothing that was found is faster\n";
   if (of.verified && of.verified->holds) {
     const std::string by = fmt::format("{} over {}", show_factor(of.verified->speedup), anchor_name(of.verified->best_baseline, root_of(of)));
     text += (of.verified->speedup > 1 ? how.good(by) : how.bad(by)) + fmt::format(" (95% interval {})", interval_text(of.verified->speedup_ci95));
@@ -191,7 +193,7 @@ std::string session_report(const session_account& of, const report_facts& facts,
     const node_account& best = of.nodes[*of.best];
     if (!facts.source.empty())
       text += "\nsource   " + facts.source + "\n";
-    text += fmt::format("explain  {0} explain {1}\nverify   {0} verify {1}\n", facts.command, short_id(best.candidate));
+    text += fmt::format("explain  {0} explain {1}{2}\nverify   {0} verify {1}{2}\n", facts.command, short_id(best.candidate), facts.data_option);
   }
   if (of.restarts || of.resumed || of.discarded)
     text += fmt::format("\nresumed {} times, {} actors restarted, {} late results not counted\n", of.resumed, of.restarts, of.discarded);

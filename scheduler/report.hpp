@@ -18,6 +18,7 @@ struct report_facts {
   std::vector<std::string> missing; // each one sentence: what is not here and what it would have given
   std::string source;               // path of the best candidate's entry source; "" where there is none
   std::string command = "kevolve";  // how a person starts it here
+  std::string data_option;          // " --data DIR" where later commands need it
   double needed_s = 0;              // wall time that compiles and measurements needed; 0: unknown
 };
 

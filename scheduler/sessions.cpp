@@ -17,8 +17,15 @@ namespace {
 report_facts facts_of(const context& in, const session_account& of) {
   report_facts facts;
   facts.command = in.command();
+  facts.data_option = in.data_option();
   facts.needed_s = needed_seconds(of.spent, in.configured.compile_slots ? in.configured.compile_slots : std::max(1u, std::thread::hardware_concurrency()));
   return facts;
+}
+
+/// A session runs only while somebody writes the store: after kill -9 or a full disk its log ends without saying so.
+void mark_interrupted(std::string& state, const context& in) {
+  if (state == "running" && !kb::is_being_written(in.configured.data))
+    state = "interrupted";
 }
 
 /// Progress as far as the log alone tells it.
@@ -53,6 +60,8 @@ result<int> list_sessions(context& in) {
   if (!memory)
     return memory.error();
   KEVOLVE_TRY(all, (*memory)->sessions());
+  for (kb::session_summary& s : all)
+    mark_interrupted(s.state, in);
   in.out.answer(sessions_answer(all));
   in.out.say(sessions_table(all, in.look()));
   return 0;
@@ -63,6 +72,7 @@ result<int> show_session(context& in, const std::string& session) {
   KEVOLVE_TRY(found, find_session(*memory, session));
   KEVOLVE_TRY(events, memory->events(found.session));
   KEVOLVE_TRY(account, account_of(events));
+  mark_interrupted(account.state, in);
   const report_facts facts = facts_of(in, account);
   in.out.answer(session_answer(account, facts));
   in.out.say(session_report(account, facts, in.look()));
@@ -72,16 +82,21 @@ result<int> show_session(context& in, const std::string& session) {
 result<int> watch_session(context& in, const std::string& session) {
   std::size_t seen = 0;
   for (;;) {
+    const bool written = kb::is_being_written(in.configured.data); // asked first: what its writer wrote last is then seen
     KEVOLVE_TRY(memory, open_for_reading(in));
     KEVOLVE_TRY(found, find_session(*memory, session));
     KEVOLVE_TRY(events, memory->events(found.session));
     KEVOLVE_TRY(account, account_of(events));
+    if (!written && account.state == "running")
+      account.state = "interrupted";
     if (events.size() != seen)
       in.out.progress(progress_line(account.opening.subject.op.name, progress_of(account)), true);
     seen = events.size();
     if (account.state != "running" || in.signals.received()) {
       const report_facts facts = facts_of(in, account);
       in.out.answer(session_answer(account, facts));
+      if (account.state == "interrupted")
+        in.out.note(fmt::format("no process runs it; go on with: {} optimize --resume {}{}", in.command(), account.opening.session, in.data_option()));
       if (account.state != "running")
         in.out.say(session_report(account, facts, in.look()));
       return in.signals.received() ? in.signals.exit_code() : 0;
@@ -95,6 +110,7 @@ result<int> watch_session(context& in, const std::string& session) {
 result<int> pause_session(context& in, const std::string& session) {
   KEVOLVE_TRY(memory, open_for_reading(in));
   KEVOLVE_TRY(found, find_session(*memory, session));
+  mark_interrupted(found.state, in);
   if (found.state != "running")
     return error{errc::refused, fmt::format("session {} is {}: there is nothing to pause", found.session, found.state)};
   return error{errc::refused, fmt::format("session {} belongs to the process that runs it: press Ctrl-C there (or send it SIGINT), which pauses it; pausing from "

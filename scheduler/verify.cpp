@@ -83,12 +83,18 @@ std::optional<candidate> plain_loop_nest(const subject_of_verification& of, cons
   return std::nullopt;
 }
 
+/// Relative, with what is allowed beside it: among the cases are inputs of 1e15, whose absolute errors mean nothing to a reader.
+std::string error_text(const tolerance& allowed, const correctness& found) {
+  if (allowed.bitwise)
+    return found.max_absolute_error == 0 ? "bit by bit equal" : fmt::format("largest error {:.3g}", found.max_absolute_error);
+  return fmt::format("largest relative error {:.3g} (allowed: {:.3g} relative or {:.3g} absolute)", found.max_relative_error, allowed.rtol, allowed.atol);
+}
+
 std::string verification_report(const subject_of_verification& of, const evaluation& e, const candidate_id& root, const std::vector<std::string>& missing,
                                 const style& how) {
   std::string text = how.strong(of.subject.op.name + " " + short_id(of.what.id)) + ": ";
   if (e.result == outcome::passed) {
-    text += how.good("passed") + fmt::format(", {} cases compared, largest error {:.3g} absolute, {:.3g} relative\n", e.correct.cases,
-                                             e.correct.max_absolute_error, e.correct.max_relative_error);
+    text += how.good("passed") + fmt::format(", {} cases compared, {}\n", e.correct.cases, error_text(of.subject.op.tolerated, e.correct));
   } else {
     text += how.bad(to_string(e.result)) + "\n" + (e.correct.failed_case.empty() ? "" : e.correct.failed_case + "\n") + e.log + "\n";
   }
