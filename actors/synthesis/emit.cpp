@@ -216,7 +216,7 @@ text emitter::build_load(const expr& e, std::size_t depth) {
     const auto address = v.name + " + " + offset.text();
     if (asked_for.contains(e.value))
       if (const auto next = offset.substitute(ahead); !(next == offset))
-        lifted[depth].push_back("__builtin_prefetch(" + v.name + " + " + next.text() + ");");
+        lifted[depth].push_back("__builtin_prefetch(" + v.name + " + " + next.text() + ", 0, 2);"); // the second cache: the first holds this row
     if (prefetch > 0)
       lifted[depth].push_back("__builtin_prefetch((const char*)(" + address + ") + " + std::to_string(prefetch) + ");");
     const auto code = "load" + width + "(" + address + ")";
