@@ -130,6 +130,41 @@ TEST_CASE("a damaged store is told with its damage and never overwritten") {
   CHECK(p.run({"kb", "check"}).status == 1);
 }
 
+TEST_CASE("damage of the log is told by kb check, and --repair does not claim to have mended it") {
+  place p;
+  REQUIRE(p.optimize("2").status == 0);
+  const std::string file = (p.at / "data" / "data.mdb").string(), sound = text_of(file);
+  std::string damaged = sound;
+  const std::string reason = "unscheduled"; // why the first step was made: only the log holds it
+  std::size_t flipped = 0;
+  for (std::size_t at = 0; (at = damaged.find(reason, at)) != std::string::npos; at += reason.size(), ++flipped)
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+  REQUIRE(flipped > 0);
+  std::ofstream(file, std::ios::binary) << damaged;
+  const auto told = p.run({"kb", "check"});
+  CHECK(told.status == 1);
+  CHECK(has(told.out + told.err, file));
+  const auto repaired = p.run({"kb", "check", "--repair"});
+  CHECK(repaired.status == 1);
+  CHECK(has(repaired.out, "restore a snapshot"));
+  std::ofstream(file, std::ios::binary) << sound;
+  CHECK(p.run({"kb", "check"}).status == 0);
+}
+
+TEST_CASE("a session whose process died is told as interrupted, and watching it ends") {
+  place p;
+  auto first = p.start({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", "1000", "--baselines", "none", "--seed", "1"});
+  REQUIRE(first);
+  const session_id session = p.await_session();
+  REQUIRE(session != "");
+  kill(first->pid(), SIGKILL);
+  REQUIRE(first->wait_for(std::chrono::minutes(1)));
+  CHECK(json::parse(p.run({"sessions", "--json"}).out)[0]["state"] == "interrupted");
+  const auto watched = p.run({"sessions", "watch", session});
+  CHECK(watched.status == 0);
+  CHECK(has(watched.err, "optimize --resume " + session));
+}
+
 TEST_CASE("a second writer is refused with try-again while readers go on, and Ctrl-C pauses resumably") {
   place p;
   auto first = p.start({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", "1000", "--baselines", "none", "--seed", "1"});
