@@ -33,6 +33,18 @@ std::vector<std::pair<std::string, std::string>> workload_names(const std::vecto
 
 bool is_candidate(const std::string& id) { return id.size() == 64; }
 
+/// A copy of the file before its views are rebuilt: views may hold what a damaged log no longer gives. Nobody else writes meanwhile.
+result<std::string> keep_damaged(const std::filesystem::path& directory) {
+  const std::filesystem::path copy = directory / "data.mdb.before-repair";
+  std::error_code failure;
+  if (std::filesystem::exists(copy, failure))
+    return copy.string(); // of an earlier repair: nearer to what was written
+  std::filesystem::copy_file(directory / "data.mdb", copy, failure);
+  if (failure)
+    return error{errc::io, fmt::format("{}: cannot be written: {}; a repair keeps the damaged file there first, free some space", copy.string(), failure.message())};
+  return copy.string();
+}
+
 struct operator_memory {
   std::uint32_t sessions = 0;
   std::uint64_t evaluations = 0;
@@ -106,6 +118,14 @@ result<int> check_store(context& in, bool repair) {
   kb::store_options looking;
   looking.only_check = true;
   KEVOLVE_TRY(memory, kb::store::open(in.configured.data, repair ? kb::access::read_write : kb::access::read_only, looking));
+  std::string kept;
+  if (repair) {
+    KEVOLVE_TRY(before, memory->check(false));
+    if (!before.damage.empty()) {
+      KEVOLVE_TRY(copy, keep_damaged(in.configured.data));
+      kept = std::move(copy);
+    }
+  }
   KEVOLVE_TRY(report, memory->check(repair));
   in.out.answer(check_answer(report));
   std::string text = fmt::format("{}: {} records of {} sessions, {}\n", in.configured.data.string(), report.records, report.sessions,
@@ -118,6 +138,8 @@ result<int> check_store(context& in, bool repair) {
     text += "the views were rebuilt; damage of the log itself remains: restore a snapshot for what it holds, everything else can be read on\n";
   else if (!report.damage.empty())
     text += fmt::format("rebuild what can be with: {} kb check --repair{}\n", in.command(), in.data_option());
+  if (!kept.empty())
+    text += "as it was before: " + kept + "\n";
   in.out.say(text);
   return report.damage.empty() || report.repaired ? 0 : exit_code(errc::damaged);
 }

@@ -147,6 +147,7 @@ TEST_CASE("damage of the log is told by kb check, and --repair does not claim to
   const auto repaired = p.run({"kb", "check", "--repair"});
   CHECK(repaired.status == 1);
   CHECK(has(repaired.out, "restore a snapshot"));
+  CHECK(text_of(file + ".before-repair") == damaged);
   std::ofstream(file, std::ios::binary) << sound;
   CHECK(p.run({"kb", "check"}).status == 0);
 }
