@@ -119,9 +119,11 @@ int input_descriptor(const std::string& text) {
   return fd;
 }
 
+constexpr int drained_at_once = 16384;
+
 /// Reads what is there; false at the end of the stream.
 bool drain(int fd, std::string& into, std::size_t most, bool& truncated) {
-  char buffer[16384];
+  char buffer[drained_at_once];
   for (;;) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n > 0) {
@@ -136,6 +138,13 @@ bool drain(int fd, std::string& into, std::size_t most, bool& truncated) {
       continue;
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
+}
+
+/// Reads what the pipe still holds after the end: its capacity at most, so that whoever left the group cannot keep us reading.
+void drain_rest(int fd, std::string& into, std::size_t most, bool& truncated) {
+  const int capacity = std::max(::fcntl(fd, F_GETPIPE_SZ), 0);
+  for (int asked = 0; asked <= capacity; asked += drained_at_once)
+    drain(fd, into, most, truncated);
 }
 
 struct running {
@@ -266,8 +275,8 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
   rusage used{};
   while (::wait4(child.pid, &status, 0, &used) < 0 && errno == EINTR) {
   }
-  drain(child.out.get(), end.output, what.output_bytes, end.truncated);
-  drain(child.err.get(), end.errors, what.output_bytes, end.truncated);
+  drain_rest(child.out.get(), end.output, what.output_bytes, end.truncated);
+  drain_rest(child.err.get(), end.errors, what.output_bytes, end.truncated);
   if (end.fate == process_fate::exited && WIFSIGNALED(status))
     end.fate = process_fate::signalled;
   end.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
