@@ -29,7 +29,7 @@ struct advantage {
 /// Empty where no workload was compared with `anchor`.
 std::optional<advantage> against(const evaluation& e, std::string_view anchor);
 
-/// Better than its anchor: e-value of at least 200, or a ratio above 1.2 whose interval stays above 1.
+/// Better than its anchor: an e-value of at least 200 (false-gain rate 0.5%).
 bool is_better(const advantage& a);
 
 /// Better than a leader that was itself measured against another anchor: the difference of the two fitnesses, with both errors, is above

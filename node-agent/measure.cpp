@@ -88,10 +88,13 @@ measurement measure(contestant& candidate, contestant* anchor, const measure_set
     return m;
   m.calls = a.calls;
   m.handshake_s = a.handshake_s;
+  constexpr double promising = 4;
   gain_evidence faster(std::log1p(least_gain)), slower(0);
   for (std::uint32_t done = 0; done < settings.most_blocks; ++done) {
     const double spent = now_s() - began;
-    if ((done >= settings.fewest_blocks && spent > settings.budget_s) || (done >= 2 && spent > settings.hard_budget_s))
+    // Evidence that grows is worth more blocks: a slow kernel's few would never be enough to prove any gain.
+    const double patience_s = faster.value() >= promising ? settings.hard_budget_s : settings.budget_s;
+    if ((done >= settings.fewest_blocks && spent > patience_s) || (done >= 2 && spent > settings.hard_budget_s))
       break;
     const std::uint32_t slot = settings.slots[secret.below(settings.slots.size())];
     if (!block(a, anchor ? &b : nullptr, slot, secret.chance(0.5), settings.warm, m))

@@ -263,13 +263,14 @@ TEST_CASE("a candidate that is known is refused before it costs an evaluation") 
   CHECK(duplicates > 0);
 }
 
-TEST_CASE("better needs evidence: an e-value of 200, or a large ratio whose interval stays above one") {
+TEST_CASE("better needs evidence: an e-value of 200, however large the ratio looks") {
   auto says = [](double ratio, double low, double high, double e) {
     return is_better(*against(passed_with({{"a", ratio, {low, high}, 1, e, 8}}), "a"));
   };
   CHECK(says(1.01, 0.99, 1.03, 250));
   CHECK_FALSE(says(1.01, 1.001, 1.02, 150));
-  CHECK(says(1.3, 1.1, 1.5, 3));
+  CHECK_FALSE(says(1.3, 1.1, 1.5, 3));
+  CHECK(says(1.3, 1.1, 1.5, 200));
   CHECK_FALSE(says(1.3, 0.9, 1.8, 3));
   CHECK_FALSE(says(0.9, 0.8, 0.95, 1e9));
 }
@@ -278,9 +279,14 @@ TEST_CASE("comparisons combine to the geometric mean over workloads") {
   auto a = against(passed_with({{"a", 2.0, {1.9, 2.1}, 1, 1000, 8}, {"a", 0.5, {0.45, 0.55}, 1, 0, 8}}), "a");
   REQUIRE(a);
   CHECK(a->log_ratio == doctest::Approx(0));
-  CHECK(a->e_value == doctest::Approx(500));
+  CHECK(a->e_value == doctest::Approx(250));
   CHECK_FALSE(is_better(*a));
   CHECK_FALSE(against(passed_with({{"a", 2.0, {1.9, 2.1}, 1, 1000, 8}}), "b"));
+}
+
+TEST_CASE("a gain on every workload is evidence sooner than any one of them") {
+  CHECK(is_better(*against(passed_with({{"a", 1.1, {1, 1.2}, 1, 30, 8}, {"a", 1.1, {1, 1.2}, 1, 30, 8}}), "a")));
+  CHECK_FALSE(is_better(*against(passed_with({{"a", 1.1, {1, 1.2}, 1, 30, 8}, {"a", 1.1, {1, 1.2}, 1, 0.5, 8}}), "a")));
 }
 
 TEST_CASE("against a newer leader a candidate must win by more than both errors") {
