@@ -38,7 +38,10 @@ TEST_CASE("a command reads what it is given on stdin") {
   what.output_bytes = 1 << 20;
   auto end = run(what);
   REQUIRE(end);
-  CHECK(end->output == what.input);
+  CHECK(end->fate == process_fate::exited);
+  CHECK(end->status == 0);
+  CHECK(end->output.size() == what.input.size());
+  CHECK((end->output == what.input));
 }
 
 TEST_CASE("a command that does not exist is an error that names it") {
