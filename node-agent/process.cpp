@@ -140,11 +140,10 @@ bool drain(int fd, std::string& into, std::size_t most, bool& truncated) {
   }
 }
 
-/// Reads what the pipe still holds after the end: a few times its capacity at most, so that whoever left the group cannot keep us reading.
-/// (Once its capacity was not enough: 1,696 bytes of 100,000 were missing on a host at load 12.)
+/// Reads what the pipe still holds after the end: its capacity at most, so that whoever left the group cannot keep us reading.
 void drain_rest(int fd, std::string& into, std::size_t most, bool& truncated) {
   const int capacity = std::max(::fcntl(fd, F_GETPIPE_SZ), 0);
-  for (int asked = 0; asked <= 4 * capacity; asked += drained_at_once)
+  for (int asked = 0; asked <= capacity; asked += drained_at_once)
     drain(fd, into, most, truncated);
 }
 
