@@ -93,7 +93,7 @@ measurement measure(contestant& candidate, contestant* anchor, const measure_set
   for (std::uint32_t done = 0; done < settings.most_blocks; ++done) {
     const double spent = now_s() - began;
     // Evidence that grows is worth more blocks: a slow kernel's few would never be enough to prove any gain.
-    const double patience_s = faster.value() >= promising ? settings.hard_budget_s : settings.budget_s;
+    const double patience_s = settings.stop_early && faster.value() >= promising ? settings.hard_budget_s : settings.budget_s;
     if ((done >= settings.fewest_blocks && spent > patience_s) || (done >= 2 && spent > settings.hard_budget_s))
       break;
     const std::uint32_t slot = settings.slots[secret.below(settings.slots.size())];
