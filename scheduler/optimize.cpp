@@ -8,9 +8,11 @@
 #include "scheduler/single_host.hpp"
 #include "scheduler/specification.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 #include <random>
+#include <sstream>
 #include <thread>
 
 namespace kevolve::scheduler {
@@ -134,12 +136,33 @@ int status_of(const session_account& of, const session_outcome& how, int signall
   return 0;
 }
 
+/// A baseline that was asked for and not compared with is said to be missing, with the judge's reason.
+void name_missing_baselines(const session_account& of, std::vector<std::string>& missing) {
+  if (!of.verified)
+    return;
+  const evaluation& e = of.verified->what;
+  for (const std::string& baseline : of.opening.settings.baselines) {
+    const bool compared = std::any_of(e.timings.begin(), e.timings.end(), [&](const workload_timing& t) {
+      return std::any_of(t.comparisons.begin(), t.comparisons.end(), [&](const comparison& c) { return c.anchor == baseline; });
+    });
+    if (compared)
+      continue;
+    std::string reason = "the judge gave no reason";
+    std::istringstream lines(e.log);
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("baseline " + baseline + " ") || line.starts_with(baseline + " "))
+        reason = line;
+    missing.push_back(fmt::format("baseline {} was not measured: {}", baseline, reason));
+  }
+}
+
 int report(context& in, const kb::store& memory, const ended_session& ended, report_facts facts, unsigned compile_slots) {
   const session_account& of = ended.account;
   facts.needed_s = needed_seconds(of.spent, compile_slots);
   facts.command = in.command();
   facts.data_option = in.data_option();
   facts.source = write_leader(in, memory, of);
+  name_missing_baselines(of, facts.missing);
   const int status = status_of(of, ended.how, in.signals.received() ? in.signals.exit_code() : 0);
   in.out.answer(session_answer(of, facts));
   in.out.say(session_report(of, facts, in.look()));
