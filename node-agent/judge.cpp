@@ -185,35 +185,62 @@ void judge::check(attempt& a) {
   }
 }
 
-void judge::measure_against(attempt& a, std::size_t w, const std::string& name, hosted& other, workload_timing& timing) {
+/// A fresh process with the same program in a hosted one's place.
+call_end judge::renew(hosted& h, const judge_program& what, case_set& cases, std::size_t w) {
+  const unsigned identity = h.identity;
+  const double spent = h.cpu_s;
+  if (h.process) {
+    h.process->end();
+    h.cpu_s = spent + h.process->cpu_s();
+  }
+  const double before = h.cpu_s;
+  auto started = launch_candidate(what, identity);
+  if (!started)
+    return {misbehaviour::unavailable, started.error().message};
+  if (!started->process)
+    return {misbehaviour::crashed, started->why_not};
+  h = std::move(*started);
+  h.identity = identity;
+  h.cpu_s = before;
+  call_end mapped;
+  for (test_case& c : cases.timed(w))
+    if (mapped.good())
+      mapped = ensure_mapped(h, cases, c, load_limit_s);
+  return mapped;
+}
+
+/// `native`: the program of an opponent that is a candidate itself; null for a baseline host and for nobody.
+void judge::measure_against(attempt& a, std::size_t w, const std::string& name, hosted& other, const judge_program* native, workload_timing& timing) {
   auto& sets = a.cases.timed(w);
   std::vector<case_set::spot> spots;
-  contestant candidate, opponent;
-  candidate.call = [&](std::uint32_t slot, std::uint32_t n) { return a.candidate.process->call(slot, n, a.limit()); };
   const auto set_of = [&](std::uint32_t slot) -> test_case& {
     return *std::find_if(sets.begin(), sets.end(), [&](const test_case& c) { return c.slot == slot; });
   };
-  outcome wrong = outcome::passed;
-  candidate.before = [&](std::uint32_t slot) {
+  const auto prepare_spots = [&](std::uint32_t slot) {
     spots = case_set::draw_spots(set_of(slot), secret_);
     case_set::poison_spots(set_of(slot), spots, secret_);
   };
-  candidate.after = [&](std::uint32_t slot) {
+  outcome wrong = outcome::passed;
+  const auto inspect = [&](std::uint32_t slot) {
     const case_verdict v = a.cases.inspect_spots(set_of(slot), spots);
-    wrong = v.result;
+    if (v.result != outcome::passed)
+      wrong = v.result;
     return v.result == outcome::passed ? std::string() : "gave another result in a timed call than when it was checked: " + v.detail;
   };
-  opponent.call = [&](std::uint32_t slot, std::uint32_t n) { return other.process->call(slot, n, a.what.call_limit_s * 4); };
+  contestant candidate{[&](std::uint32_t slot, std::uint32_t n) { return a.candidate.process->call(slot, n, a.limit()); }, prepare_spots, inspect,
+                       [&] { return renew(a.candidate, a.what.what, a.cases, w); }};
+  contestant opponent{[&](std::uint32_t slot, std::uint32_t n) { return other.process->call(slot, n, a.what.call_limit_s * 4); }, prepare_spots, inspect, nullptr};
+  if (native)
+    opponent.renew = [&] { return renew(other, *native, a.cases, w); };
+  else // a baseline host keeps its results to itself; looking at the spots costs the same
+    opponent.after = [&](std::uint32_t slot) { return (void)a.cases.inspect_spots(set_of(slot), spots), std::string(); };
 
   measure_settings s;
   for (const test_case& c : sets)
     s.slots.push_back(c.slot);
   s.warm = static_cast<double>(sets[0].inputs->bytes() + sets[0].outputs->bytes()) < cached_bytes;
   if (a.what.how == effort::verify) {
-    s.stop_early = false;
-    s.fewest_blocks = 16;
-    s.most_blocks = 40;
-    s.budget_s = 1.0;
+    s.verify = true;
     s.hard_budget_s = 20;
   }
   const bool alone = name.empty();
@@ -240,6 +267,9 @@ void judge::measure_against(attempt& a, std::size_t w, const std::string& name, 
 void judge::measure_workload(attempt& a, std::size_t w) {
   workload_timing timing;
   timing.workload = a.cases.of(w).uuid;
+  for (test_case& c : a.cases.timed(w)) // its process may have been renewed for the workload before
+    if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.limit()), c.name))
+      return;
   for (const judge_program& p : a.what.anchors) {
     hosted* h = anchor(p);
     call_end mapped;
@@ -251,7 +281,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
       anchors_.erase(p.name);
       continue;
     }
-    measure_against(a, w, p.name, *h, timing);
+    measure_against(a, w, p.name, *h, &p, timing);
     if (!a.good())
       return;
   }
@@ -261,7 +291,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
       continue;
     h.process->thaw();
     h.process->restore_priority();
-    measure_against(a, w, kind, h, timing);
+    measure_against(a, w, kind, h, nullptr, timing);
     if (h.process)
       h.process->freeze();
     if (!a.good())
@@ -269,7 +299,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
   }
   if (timing.samples == 0) {
     hosted nobody;
-    measure_against(a, w, {}, nobody, timing);
+    measure_against(a, w, {}, nobody, nullptr, timing);
   }
   if (a.good())
     a.verdict.timings.push_back(std::move(timing));
@@ -303,6 +333,7 @@ judge_verdict judge::evaluate(const judge_evaluate& what) {
   if (!candidate)
     return a.fail(outcome::infrastructure, candidate.error().message), a.verdict;
   a.candidate = std::move(*candidate);
+  a.candidate.identity = identity_;
   a.verdict.result = outcome::passed;
   const double check_began = now_s();
   if (!a.candidate.process)
@@ -331,7 +362,7 @@ judge_verdict judge::evaluate(const judge_evaluate& what) {
   }
   if (a.candidate.process) {
     a.candidate.process->end();
-    a.verdict.cpu_s = a.candidate.process->cpu_s();
+    a.verdict.cpu_s = a.candidate.cpu_s + a.candidate.process->cpu_s();
   }
   std::vector<int> ours;
   for (auto* programs : {&anchors_, &baselines_})

@@ -40,6 +40,7 @@ private:
     std::set<std::uint32_t> mapped;
     std::string why_not; // a baseline that cannot be had
     unsigned identity = 0;
+    double cpu_s = 0;    // of processes that were renewed
   };
   struct attempt;
   void start_baselines(const problem& subject, const std::vector<std::string>& kinds, case_set& cases);
@@ -56,7 +57,8 @@ private:
   bool check_case(attempt& a, test_case& c);
   bool check_same_memory(attempt& a, std::size_t workload);
   void measure_workload(attempt& a, std::size_t workload);
-  void measure_against(attempt& a, std::size_t workload, const std::string& name, hosted& other, workload_timing& timing);
+  call_end renew(hosted& h, const judge_program& what, case_set& cases, std::size_t workload);
+  void measure_against(attempt& a, std::size_t workload, const std::string& name, hosted& other, const judge_program* native, workload_timing& timing);
   void forget_programs();
   static void fail_baseline(hosted& h, const std::string& why);
 

@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::uint32_t most_calls = 1u << 20;
 constexpr double handshakes_per_sample = 50;
+constexpr double alike = 4;              // sides whose calls differ by less make equally many a sample
+constexpr double promising = 4;          // evidence of a first look that is worth rounds: one in four equal candidates gets that far
+constexpr double hopeless = 1.0 / 20;    // evidence below which no further round is begun
+constexpr double long_sample_s = 4e-3;   // rounds of kernels this slow have one block
 
 /// One side with what calibration found.
 struct side {
@@ -17,14 +21,21 @@ struct side {
   call_end* end = nullptr;
   std::vector<double>* samples = nullptr;
   std::uint32_t calls = 1;
-  double handshake_s = 0;
+  double handshake_s = 1;
+  double call_s = 0;
+
+  bool take(const call_end& e) {
+    if (!e.good())
+      *end = e;
+    return e.good();
+  }
 
   bool sample(std::uint32_t slot, double& per_call_s) {
     if (who->before)
       who->before(slot);
     const call_end e = who->call(slot, calls);
-    if (!e.good())
-      return *end = e, false;
+    if (!take(e))
+      return false;
     if (who->after)
       if (std::string wrong = who->after(slot); !wrong.empty())
         return end->what = misbehaviour::cheated, end->detail = wrong, false;
@@ -33,23 +44,34 @@ struct side {
     return true;
   }
 
-  /// Finds the least hand-shake and how many calls fill a sample.
-  bool calibrate(std::uint32_t slot, double sample_s) {
-    handshake_s = 1;
+  /// The first call of a process on a slot fills its page tables: never a timed one.
+  bool touch(const std::vector<std::uint32_t>& slots) {
+    return std::all_of(slots.begin(), slots.end(), [&](std::uint32_t slot) { return take(who->call(slot, 1)); });
+  }
+
+  bool renew(const std::vector<std::uint32_t>& slots) { return !who->renew || (take(who->renew()) && touch(slots)); }
+
+  bool find_handshake(std::uint32_t slot) {
     for (int i = 0; i < 12; ++i) {
       const call_end e = who->call(slot, 0);
-      if (!e.good())
-        return *end = e, false;
+      if (!take(e))
+        return false;
       handshake_s = std::min(handshake_s, e.seconds);
     }
+    return true;
+  }
+
+  /// How many calls fill a sample.
+  bool find_calls(std::uint32_t slot, double sample_s) {
     const double wanted = std::max(sample_s, handshakes_per_sample * handshake_s);
     for (std::uint32_t n = 1;;) {
       const call_end e = who->call(slot, n);
-      if (!e.good())
-        return *end = e, false;
+      if (!take(e))
+        return false;
       const double spent = std::max(e.seconds - handshake_s, 1e-8);
       if (spent * 1.5 >= wanted || n >= most_calls) {
         calls = static_cast<std::uint32_t>(std::clamp(std::ceil(wanted * n / spent), 1.0, double{most_calls}));
+        call_s = spent / n;
         return true;
       }
       n = static_cast<std::uint32_t>(std::min({double{most_calls}, n * 8.0, std::ceil(wanted * n / spent)}));
@@ -61,54 +83,124 @@ bool clearly_slower(const std::vector<double>& log_ratios, double factor) {
   return log_ratios.size() >= 2 && std::all_of(log_ratios.begin(), log_ratios.end(), [&](double r) { return r < -std::log(factor); });
 }
 
-bool block(side& a, side* b, std::uint32_t slot, bool candidate_first, bool warm, measurement& m) {
-  side& first = candidate_first || !b ? a : *b;
-  if (warm)
-    if (const call_end e = first.who->call(slot, 1); !e.good())
-      return *first.end = e, false;
-  double candidate_s[2] = {}, anchor_s[2] = {};
-  if (!b)
-    return a.sample(slot, candidate_s[0]) && a.sample(slot, candidate_s[1]);
-  const bool done = candidate_first ? a.sample(slot, candidate_s[0]) && b->sample(slot, anchor_s[0]) && b->sample(slot, anchor_s[1]) &&
-                                          a.sample(slot, candidate_s[1])
-                                    : b->sample(slot, anchor_s[0]) && a.sample(slot, candidate_s[0]) && a.sample(slot, candidate_s[1]) &&
-                                          b->sample(slot, anchor_s[1]);
-  if (done)
-    m.log_ratios.push_back(std::log((anchor_s[0] + anchor_s[1]) / (candidate_s[0] + candidate_s[1])));
-  return done;
-}
+/// One measurement as its steps: prepare, look, rounds.
+class comparison_course {
+public:
+  comparison_course(contestant& candidate, contestant* anchor, const measure_settings& settings, rng secret)
+      : settings_(settings), secret_(secret), began_s_(now_s()), a_{&candidate, &m_.candidate, &m_.candidate_s}, b_{anchor, &m_.anchor, &m_.anchor_s},
+        paired_(anchor != nullptr) {}
+
+  measurement run() {
+    if (!prepare())
+      return std::move(m_);
+    if (settings_.verify && paired_)
+      rounds();
+    else if (look() && paired_)
+      rounds();
+    return std::move(m_);
+  }
+
+private:
+  const measure_settings& settings_;
+  rng secret_;
+  double began_s_;
+  measurement m_;
+  side a_, b_;
+  bool paired_;
+
+  bool prepare() {
+    const std::uint32_t slot = settings_.slots.at(0);
+    if (!a_.touch(settings_.slots) || !a_.find_handshake(slot) || (paired_ && (!b_.touch(settings_.slots) || !b_.find_handshake(slot))))
+      return false;
+    if (paired_)
+      a_.handshake_s = b_.handshake_s = std::min(a_.handshake_s, b_.handshake_s);
+    if (!a_.find_calls(slot, settings_.sample_s) || (paired_ && !b_.find_calls(slot, settings_.sample_s)))
+      return false;
+    if (paired_ && std::max(a_.calls, b_.calls) < alike * std::min(a_.calls, b_.calls))
+      a_.calls = b_.calls = std::max(a_.calls, b_.calls);
+    m_.calls = a_.calls;
+    m_.handshake_s = a_.handshake_s;
+    return true;
+  }
+
+  [[nodiscard]] double spent_s() const { return now_s() - began_s_; }
+
+  bool block(double& log_ratio) {
+    const std::uint32_t slot = settings_.slots[secret_.below(settings_.slots.size())];
+    const bool candidate_first = secret_.chance(0.5) || !paired_;
+    side& first = candidate_first ? a_ : b_;
+    if (settings_.warm && !first.take(first.who->call(slot, 1)))
+      return false;
+    double candidate_s[2] = {}, anchor_s[2] = {};
+    if (!paired_)
+      return a_.sample(slot, candidate_s[0]) && a_.sample(slot, candidate_s[1]);
+    const bool done = candidate_first ? a_.sample(slot, candidate_s[0]) && b_.sample(slot, anchor_s[0]) && b_.sample(slot, anchor_s[1]) &&
+                                            a_.sample(slot, candidate_s[1])
+                                      : b_.sample(slot, anchor_s[0]) && a_.sample(slot, candidate_s[0]) && a_.sample(slot, candidate_s[1]) &&
+                                            b_.sample(slot, anchor_s[1]);
+    if (done)
+      log_ratio = std::log((anchor_s[0] + anchor_s[1]) / (candidate_s[0] + candidate_s[1]));
+    return done;
+  }
+
+  /// Blocks in the processes at hand; true where they promise a gain.
+  bool look() {
+    gain_evidence faster(std::log1p(least_gain)), slower(0);
+    for (std::uint32_t done = 0; done < settings_.most_blocks; ++done) {
+      if ((done >= settings_.fewest_blocks && spent_s() > settings_.budget_s) || (done >= 2 && spent_s() > settings_.hard_budget_s))
+        break;
+      double log_ratio = 0;
+      if (!block(log_ratio))
+        return false;
+      if (!paired_)
+        continue;
+      m_.log_ratios.push_back(log_ratio);
+      faster.add(log_ratio);
+      slower.add(-log_ratio);
+      if (clearly_slower(m_.log_ratios, settings_.clearly_slower))
+        break;
+      if (m_.log_ratios.size() >= settings_.fewest_blocks && (faster.value() >= promising || slower.value() >= 1 / hopeless))
+        break;
+    }
+    return faster.value() >= promising;
+  }
+
+  /// Pairs of fresh processes; what was measured before them chose, and counts no more.
+  void rounds() {
+    const double began = now_s();
+    const int blocks = a_.call_s * a_.calls > long_sample_s ? 1 : 2;
+    gain_evidence faster(std::log1p(least_gain));
+    std::vector<double> found;
+    m_.candidate_s.clear(), m_.anchor_s.clear();
+    while (found.size() < settings_.most_rounds) {
+      const double spent = now_s() - began;
+      const std::size_t fewest = settings_.verify ? settings_.fewest_rounds : 1;
+      if ((found.size() >= fewest && spent > settings_.rounds_budget_s) || (found.size() >= 2 && spent > settings_.hard_budget_s))
+        break;
+      if (!a_.renew(settings_.slots) || !b_.renew(settings_.slots))
+        return;
+      double sum = 0;
+      for (int i = 0; i < blocks; ++i) {
+        double log_ratio = 0;
+        if (!block(log_ratio))
+          return;
+        sum += log_ratio;
+      }
+      found.push_back(sum / blocks);
+      faster.add(found.back());
+      if (!settings_.verify && (faster.value() >= gain_evidence::better || faster.value() < hopeless))
+        break;
+    }
+    m_.rounds = static_cast<std::uint32_t>(found.size());
+    m_.log_ratios = std::move(found);
+    m_.e_value = faster.value();
+  }
+};
 
 } // namespace
 
 measurement measure(contestant& candidate, contestant* anchor, const measure_settings& settings, rng secret) {
-  measurement m;
-  side a{&candidate, &m.candidate, &m.candidate_s}, b{anchor, &m.anchor, &m.anchor_s};
-  const double began = now_s();
-  if (!a.calibrate(settings.slots.at(0), settings.sample_s) || (anchor && !b.calibrate(settings.slots.at(0), settings.sample_s)))
-    return m;
-  m.calls = a.calls;
-  m.handshake_s = a.handshake_s;
-  constexpr double promising = 4;
-  gain_evidence faster(std::log1p(least_gain)), slower(0);
-  for (std::uint32_t done = 0; done < settings.most_blocks; ++done) {
-    const double spent = now_s() - began;
-    // Evidence that grows is worth more blocks: a slow kernel's few would never be enough to prove any gain.
-    const double patience_s = settings.stop_early && faster.value() >= promising ? settings.hard_budget_s : settings.budget_s;
-    if ((done >= settings.fewest_blocks && spent > patience_s) || (done >= 2 && spent > settings.hard_budget_s))
-      break;
-    const std::uint32_t slot = settings.slots[secret.below(settings.slots.size())];
-    if (!block(a, anchor ? &b : nullptr, slot, secret.chance(0.5), settings.warm, m))
-      return m;
-    if (!anchor)
-      continue;
-    faster.add(m.log_ratios.back());
-    slower.add(-m.log_ratios.back());
-    const bool settled = m.log_ratios.size() >= settings.fewest_blocks && (faster.value() >= gain_evidence::better || slower.value() >= 20);
-    if (settings.stop_early && (settled || clearly_slower(m.log_ratios, settings.clearly_slower)))
-      break;
-  }
-  m.e_value = faster.value();
-  return m;
+  return comparison_course(candidate, anchor, settings, secret).run();
 }
 
 comparison compare_of(const measurement& m, const std::string& anchor) {

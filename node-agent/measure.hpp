@@ -1,17 +1,22 @@
 // How two programs are timed against each other.
 //
-// Clock: the judge's CLOCK_MONOTONIC around one request and its reply; a sample is `calls` calls of the entry point made by one request.
-// The least hand-shake (a request for 0 calls) of a dozen, with the same processes just before, is subtracted: never more than a call
+// Clock: the judge's CLOCK_MONOTONIC around one request and its reply; a sample is `calls` calls of the entry point made by one request. The
+// least hand-shake (a request for 0 calls) of two dozen, with both programs just before, is subtracted from both alike: never more than a call
 // really spent, so no disturbance makes a time too short. `calls` is so chosen that a sample lasts at least 200 us and 50 hand-shakes: what
-// a usual hand-shake costs beyond the least one is then below 1%.
+// a usual hand-shake costs beyond the least one is then below 1%. Programs of like speed make equally many calls a sample.
 // Order: blocks of four samples, candidate-anchor-anchor-candidate or the reverse, drawn at random for each block. A drift that is linear
 // over a block cancels in the block's ratio; the random order makes "who profits from what is left" a fair coin.
+// Alike: both sides make an untimed call on each slot first, and whatever is done around one side's samples is done around the other's.
 // Memory: both programs map the same pages, hence the same physical memory, caches and TLB entries per page. A sample uses one slot; blocks
 // take slots in secret order. The program that opens a block on data that may be cached first makes one untimed call.
-// Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)); the report is the median of blocks. statistics.hpp says
-// when that is a gain.
-// Stop, while searching: when clearly slower (every one of the first blocks below 1 / 1.3), when the gain is proven, when the loss is, or
-// when the time is used up. While verifying: never early, so that intervals hold.
+// Processes: two processes that run the same code differ by where their stacks, code and buffers lie, by a per cent or more, for as long as
+// they live. No number of blocks in one pair of processes averages that out, so a gain is only called one when it was seen again in rounds of
+// fresh processes: the round is the unit of evidence.
+// Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
+// statistics.hpp says when that is a gain.
+// Course, while searching: blocks in the processes at hand, until clearly slower (every one of the first blocks below 1 / 1.3), until a loss
+// is proven or the time is used up; where they promise a gain, rounds follow, and they alone count, so that neither evidence nor interval
+// comes from samples that chose. While verifying: rounds only, never ended early, so that intervals hold.
 #pragma once
 
 #include "node-agent/program.hpp"
@@ -29,14 +34,20 @@ struct contestant {
   /// Around each timed sample, outside the clock: prepares spots of the outputs, then inspects them. Empty text: all is well.
   std::function<void(std::uint32_t slot)> before;
   std::function<std::string(std::uint32_t slot)> after;
+  /// Puts a fresh process with the same program in this one's place, all slots mapped. Null: this side keeps its process (a baseline host,
+  /// which takes seconds to start).
+  std::function<call_end()> renew;
 };
 
 struct measure_settings {
-  bool stop_early = true;
-  std::uint32_t fewest_blocks = 6;  // the fewest for a 95% interval of the median
+  bool verify = false;              // rounds only, a fixed number of them as far as the budgets allow
+  std::uint32_t fewest_blocks = 6;  // of the first look; the fewest for a 95% interval of the median
   std::uint32_t most_blocks = 24;
-  double budget_s = 0.12;           // no block is begun after it, once the fewest are done
-  double hard_budget_s = 1.5;       // nor after this, once two are done: of kernels this slow the search needs no interval
+  double budget_s = 0.12;           // of the first look: no block is begun after it, once the fewest are done
+  double hard_budget_s = 1.5;       // nothing is begun after this, once two blocks are done: of kernels this slow the search needs no interval
+  std::uint32_t most_rounds = 24;
+  std::uint32_t fewest_rounds = 10; // while verifying: done whatever they take within hard_budget_s
+  double rounds_budget_s = 1.2;     // no round is begun after it, once the fewest are done
   double sample_s = 200e-6;
   std::vector<std::uint32_t> slots; // same workload, other data
   bool warm = true;                 // one untimed call when a block begins
@@ -46,17 +57,18 @@ struct measure_settings {
 struct measurement {
   call_end candidate, anchor;       // how the side that went wrong went wrong
   std::vector<double> candidate_s, anchor_s; // per call, one per sample, in order of time
-  std::vector<double> log_ratios;   // one per block
+  std::vector<double> log_ratios;   // one per round; one per block where there were no rounds
   std::uint32_t calls = 1;          // of the candidate per sample
+  std::uint32_t rounds = 0;         // pairs of fresh processes
   double handshake_s = 0;
-  double e_value = 1;
+  double e_value = 1;               // of the rounds
   [[nodiscard]] bool good() const { return candidate.good() && anchor.good(); }
 };
 
 /// The least gain that is called one: 0.5%.
 inline constexpr double least_gain = 0.005;
 
-/// Times `candidate` against `anchor`, or alone when `anchor` is null. Both have run before (checked, warm).
+/// Times `candidate` against `anchor`, or alone when `anchor` is null. Both have been checked before.
 measurement measure(contestant& candidate, contestant* anchor, const measure_settings& settings, rng secret);
 
 /// The comparison and timing that a measurement supports.

@@ -1,6 +1,6 @@
 // What this host can do at best, measured by kernels that are compiled, loaded and called exactly as candidates are, on the same kind of
 // memory: read, write and copy bandwidth per working set on all cores of a device slot, and the FMA peak with 24 independent
-// accumulators, checked against instruction width x units x a clock measured by a chain of dependent additions. The best of several
+// accumulators, checked against instruction width x units x a clock measured by a chain of dependent multiplications. The best of several
 // repeats counts: a roof is what is possible. Kept on disk by hardware key x toolchain x judge version. Any thread.
 #pragma once
 

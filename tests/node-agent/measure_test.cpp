@@ -113,12 +113,70 @@ TEST_CASE("equal kernels are hardly ever called better, with drift and correlate
   }
 }
 
+TEST_CASE("what is particular to one pair of processes is not taken for a gain") {
+  // Each process is slower or faster by about 2% for as long as it lives.
+  const auto called_better = [](bool renewable) {
+    int better = 0, promised = 0;
+    constexpr int trials = 2000;
+    for (int t = 0; t < trials; ++t) {
+      rng lives(9, static_cast<std::uint64_t>(t), "lives");
+      noisy_machine machine(lives());
+      double lot[2];
+      contestant sides[2];
+      for (int i = 0; i < 2; ++i) {
+        const auto born = [&lives, &lot, i] { return lot[i] = 1e-3 * (1 + 0.04 * (lives.uniform() - 0.5)), call_end{}; };
+        born();
+        sides[i].call = [&machine, &lot, i](std::uint32_t, std::uint32_t n) {
+          call_end e;
+          e.seconds = 20e-6 + (n ? lot[i] * n * machine.disturbance() : 0);
+          return e;
+        };
+        if (renewable)
+          sides[i].renew = born;
+      }
+      measure_settings s;
+      s.slots = {1, 2};
+      s.budget_s = s.rounds_budget_s = 60;
+      const measurement m = measure(sides[0], &sides[1], s, rng(10, static_cast<std::uint64_t>(t), "order"));
+      promised += m.rounds > 0;
+      better += m.e_value >= gain_evidence::better;
+    }
+    CHECK(promised > trials / 10); // the first look alone would be fooled often
+    return static_cast<double>(better) / trials;
+  };
+  CHECK(called_better(true) <= 0.005);
+  CHECK(called_better(false) > 0.05); // the control: without fresh processes it is taken for one
+}
+
+TEST_CASE("both sides get the same treatment around their samples and equally many calls") {
+  noisy_machine machine(12);
+  int prepared[2] = {}, inspected[2] = {};
+  std::vector<std::uint32_t> counts[2];
+  contestant sides[2];
+  for (int i = 0; i < 2; ++i) {
+    sides[i] = simulated(machine, i ? 3e-6 : 2e-6);
+    sides[i].call = [call = sides[i].call, &counts, i](std::uint32_t slot, std::uint32_t n) { return counts[i].push_back(n), call(slot, n); };
+    sides[i].before = [&prepared, i](std::uint32_t) { ++prepared[i]; };
+    sides[i].after = [&inspected, i](std::uint32_t) { return ++inspected[i], std::string(); };
+  }
+  measure_settings s;
+  s.slots = {1, 2};
+  s.warm = false;
+  const measurement m = measure(sides[0], &sides[1], s, rng(12));
+  CHECK(m.good());
+  CHECK(prepared[0] == prepared[1]);
+  CHECK(inspected[0] == inspected[1]);
+  CHECK(prepared[0] == inspected[0]);
+  CHECK(counts[0].back() == counts[1].back()); // timed samples: the slower side's 3 us do not make fewer calls
+  CHECK(counts[0].back() == m.calls);
+}
+
 TEST_CASE("a true gain of 3% is found in most comparisons within the blocks of a verification") {
   int found = 0;
   constexpr int trials = 500;
   measure_settings s;
-  s.stop_early = false;
-  s.most_blocks = 40;
+  s.verify = true;
+  s.fewest_rounds = s.most_rounds = 40;
   for (int t = 0; t < trials; ++t) {
     noisy_machine machine(rng(4, static_cast<std::uint64_t>(t), "machine")());
     found += compared(machine, 0.97e-3, 1e-3, static_cast<std::uint64_t>(t), s).e_value >= gain_evidence::better;
@@ -130,8 +188,8 @@ TEST_CASE("the reported ratio and its interval agree with the truth") {
   int covered = 0;
   constexpr int trials = 500;
   measure_settings s;
-  s.stop_early = false;
-  s.most_blocks = 25;
+  s.verify = true;
+  s.fewest_rounds = s.most_rounds = 25;
   for (int t = 0; t < trials; ++t) {
     noisy_machine machine(rng(5, static_cast<std::uint64_t>(t), "machine")());
     const comparison c = compare_of(compared(machine, 0.5e-3, 1e-3, static_cast<std::uint64_t>(t), s), "anchor");
