@@ -6,7 +6,7 @@
 #include "node-agent/judge_link.hpp"
 #include "node-agent/roofs.hpp"
 #include "node-agent/trace.hpp"
-#include "node-agent/trace.hpp"
+#include "node-agent/yardstick.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -179,6 +179,12 @@ result<void> host::build(const evaluate_work& what, const std::atomic<bool>& can
     if (other.good)
       to.anchors.push_back({anchor.id, other.artifact.string()});
     e.stages.cpu_s += other.cpu_s;
+  }
+  if (what.how == effort::verify) {
+    KEVOLVE_TRY(roof, compilers_->compile(yardstick(settings_.compiler, what.subject.op.inputs.size(), what.subject.op.outputs.size()), what.limit_s, cancelled));
+    if (roof.good)
+      to.yardstick = {"yardstick", roof.artifact.string()};
+    e.stages.cpu_s += roof.cpu_s;
   }
   e.result = outcome::passed;
   return {};

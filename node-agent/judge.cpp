@@ -209,8 +209,15 @@ call_end judge::renew(hosted& h, const judge_program& what, case_set& cases, std
   return mapped;
 }
 
-/// `native`: the program of an opponent that is a candidate itself; null for a baseline host and for nobody.
-void judge::measure_against(attempt& a, std::size_t w, const std::string& name, hosted& other, const judge_program* native, workload_timing& timing) {
+/// Whom a candidate is timed against.
+struct judge::opponent {
+  std::string name;                     // empty: nobody
+  hosted& host;
+  const judge_program* native = nullptr; // what a fresh process of it is started with; null for a baseline host, which keeps its process
+  bool computes = true;                 // its results in the shared outputs are the operator's: a baseline host keeps its own to itself
+};
+
+void judge::measure_against(attempt& a, std::size_t w, const opponent& against, workload_timing& timing) {
   auto& sets = a.cases.timed(w);
   std::vector<case_set::spot> spots;
   const auto set_of = [&](std::uint32_t slot) -> test_case& {
@@ -229,10 +236,10 @@ void judge::measure_against(attempt& a, std::size_t w, const std::string& name, 
   };
   contestant candidate{[&](std::uint32_t slot, std::uint32_t n) { return a.candidate.process->call(slot, n, a.limit()); }, prepare_spots, inspect,
                        [&] { return renew(a.candidate, a.what.what, a.cases, w); }};
-  contestant opponent{[&](std::uint32_t slot, std::uint32_t n) { return other.process->call(slot, n, a.what.call_limit_s * 4); }, prepare_spots, inspect, nullptr};
-  if (native)
-    opponent.renew = [&] { return renew(other, *native, a.cases, w); };
-  else // a baseline host keeps its results to itself; looking at the spots costs the same
+  contestant opponent{[&](std::uint32_t slot, std::uint32_t n) { return against.host.process->call(slot, n, a.what.call_limit_s * 4); }, prepare_spots, inspect, nullptr};
+  if (against.native)
+    opponent.renew = [&] { return renew(against.host, *against.native, a.cases, w); };
+  if (!against.computes) // looking at the spots costs the same
     opponent.after = [&](std::uint32_t slot) { return (void)a.cases.inspect_spots(set_of(slot), spots), std::string(); };
 
   measure_settings s;
@@ -243,7 +250,7 @@ void judge::measure_against(attempt& a, std::size_t w, const std::string& name, 
     s.verify = true;
     s.hard_budget_s = 20;
   }
-  const bool alone = name.empty();
+  const bool alone = against.name.empty();
   const measurement m = measure(candidate, alone ? nullptr : &opponent, s, rng(secret_()));
   a.verdict.handshake_s = m.handshake_s;
   if (!m.candidate.good()) {
@@ -253,15 +260,42 @@ void judge::measure_against(attempt& a, std::size_t w, const std::string& name, 
     return;
   }
   if (!m.anchor.good()) {
-    a.verdict.notes.push_back(name + " " + m.anchor.detail + " while measured");
-    other.process.reset();
+    a.verdict.notes.push_back(against.name + " " + m.anchor.detail + " while measured");
+    against.host.process.reset();
     return;
   }
   workload_timing one = timing_of(m, a.cases.of(w).uuid);
   one.comparisons = std::move(timing.comparisons);
   if (!alone)
-    one.comparisons.push_back(compare_of(m, name));
+    one.comparisons.push_back(compare_of(m, against.name));
   timing = std::move(one);
+}
+
+/// An anchor with the workload's slots mapped; null, and a note, where it cannot be had.
+judge::hosted* judge::ready_anchor(attempt& a, const judge_program& what, std::size_t w) {
+  hosted* h = anchor(what);
+  call_end mapped;
+  for (test_case& c : a.cases.timed(w))
+    if (h && mapped.good())
+      mapped = ensure_mapped(*h, a.cases, c, a.what.call_limit_s);
+  if (h && mapped.good())
+    return h;
+  a.verdict.notes.push_back("anchor " + what.name.substr(0, 12) + " could not be run: " + (h ? mapped.detail : "it does not load"));
+  anchors_.erase(what.name);
+  return nullptr;
+}
+
+/// Sets `roof_s` to what only reading and writing the workload's bytes takes beside this candidate.
+void judge::measure_yardstick(attempt& a, std::size_t w, workload_timing& timing) {
+  if (a.what.yardstick.artifact.empty())
+    return;
+  hosted* h = ready_anchor(a, a.what.yardstick, w);
+  if (!h)
+    return;
+  workload_timing beside;
+  measure_against(a, w, {a.what.yardstick.name, *h, &a.what.yardstick, false}, beside);
+  if (a.good() && !beside.comparisons.empty())
+    timing.roof_s = beside.comparisons.front().ratio * timing.latency_s;
 }
 
 void judge::measure_workload(attempt& a, std::size_t w) {
@@ -270,28 +304,19 @@ void judge::measure_workload(attempt& a, std::size_t w) {
   for (test_case& c : a.cases.timed(w)) // its process may have been renewed for the workload before
     if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.limit()), c.name))
       return;
-  for (const judge_program& p : a.what.anchors) {
-    hosted* h = anchor(p);
-    call_end mapped;
-    for (test_case& c : a.cases.timed(w))
-      if (h && mapped.good())
-        mapped = ensure_mapped(*h, a.cases, c, a.what.call_limit_s);
-    if (!h || !mapped.good()) {
-      a.verdict.notes.push_back("anchor " + p.name.substr(0, 12) + " could not be run: " + (h ? mapped.detail : "it does not load"));
-      anchors_.erase(p.name);
-      continue;
+  for (const judge_program& p : a.what.anchors)
+    if (hosted* h = ready_anchor(a, p, w)) {
+      measure_against(a, w, {p.name, *h, &p}, timing);
+      if (!a.good())
+        return;
     }
-    measure_against(a, w, p.name, *h, &p, timing);
-    if (!a.good())
-      return;
-  }
   for (const std::string& kind : a.what.baselines) {
     hosted& h = baseline(kind, a.what.subject);
     if (!h.process)
       continue;
     h.process->thaw();
     h.process->restore_priority();
-    measure_against(a, w, kind, h, nullptr, timing);
+    measure_against(a, w, {kind, h, nullptr, false}, timing);
     if (h.process)
       h.process->freeze();
     if (!a.good())
@@ -299,8 +324,10 @@ void judge::measure_workload(attempt& a, std::size_t w) {
   }
   if (timing.samples == 0) {
     hosted nobody;
-    measure_against(a, w, {}, nobody, nullptr, timing);
+    measure_against(a, w, {{}, nobody}, timing);
   }
+  if (a.good())
+    measure_yardstick(a, w, timing);
   if (a.good())
     a.verdict.timings.push_back(std::move(timing));
 }

@@ -57,8 +57,11 @@ private:
   bool check_case(attempt& a, test_case& c);
   bool check_same_memory(attempt& a, std::size_t workload);
   void measure_workload(attempt& a, std::size_t workload);
+  hosted* ready_anchor(attempt& a, const judge_program& what, std::size_t workload);
+  void measure_yardstick(attempt& a, std::size_t workload, workload_timing& timing);
   call_end renew(hosted& h, const judge_program& what, case_set& cases, std::size_t workload);
-  void measure_against(attempt& a, std::size_t workload, const std::string& name, hosted& other, const judge_program* native, workload_timing& timing);
+  struct opponent;
+  void measure_against(attempt& a, std::size_t workload, const opponent& against, workload_timing& timing);
   void forget_programs();
   static void fail_baseline(hosted& h, const std::string& why);
 

@@ -32,6 +32,7 @@ struct judge_evaluate {
   judge_program what;
   std::vector<judge_program> anchors;
   std::vector<std::string> baselines;
+  judge_program yardstick;  // yardstick.hpp's, to be timed beside a leader; no artifact: none
   effort how = effort::search;
   std::uint64_t seed = 0;
   double limit_s = 60;      // all of the candidate's calls
@@ -99,7 +100,7 @@ template <class Inspector>
 bool inspect(Inspector& f, judge_evaluate& x) {
   return f.object(x).fields(f.field("number", x.number), f.field("subject", x.subject), f.field("what", x.what), f.field("anchors", x.anchors),
                             f.field("baselines", x.baselines), f.field("how", x.how), f.field("seed", x.seed), f.field("limit_s", x.limit_s),
-                            f.field("call_limit_s", x.call_limit_s));
+                            f.field("call_limit_s", x.call_limit_s), f.field("yardstick", x.yardstick));
 }
 template <class Inspector>
 bool inspect(Inspector& f, judge_prepare& x) {

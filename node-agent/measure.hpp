@@ -11,7 +11,7 @@
 // take slots in secret order. The program that opens a block on data that may be cached first makes one untimed call.
 // Processes: two processes that run the same code differ by where their stacks, code and buffers lie, by a per cent or more, for as long as
 // they live. No number of blocks in one pair of processes averages that out, so a gain is only called one when it was seen again in rounds of
-// fresh processes: the round is the unit of evidence.
+// fresh processes: the round is the unit of evidence. Only a gain above 25%, which no two processes of one program differ by, is proven without.
 // Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
 // statistics.hpp says when that is a gain.
 // Course, while searching: blocks in the processes at hand, until clearly slower (every one of the first blocks below 1 / 1.3), until a loss
@@ -44,7 +44,7 @@ struct measure_settings {
   std::uint32_t fewest_blocks = 6;  // of the first look; the fewest for a 95% interval of the median
   std::uint32_t most_blocks = 24;
   double budget_s = 0.12;           // of the first look: no block is begun after it, once the fewest are done
-  double hard_budget_s = 1.5;       // nothing is begun after this, once two blocks are done: of kernels this slow the search needs no interval
+  double hard_budget_s = 2.5;       // nothing is begun after this, once two blocks are done: of kernels this slow the search needs no interval
   std::uint32_t most_rounds = 24;
   std::uint32_t fewest_rounds = 10; // while verifying: done whatever they take within hard_budget_s
   double rounds_budget_s = 1.2;     // no round is begun after it, once the fewest are done
@@ -61,7 +61,7 @@ struct measurement {
   std::uint32_t calls = 1;          // of the candidate per sample
   std::uint32_t rounds = 0;         // pairs of fresh processes
   double handshake_s = 0;
-  double e_value = 1;               // of the rounds
+  double e_value = 1;               // of the rounds; where the gain is above 25%, of the blocks
   [[nodiscard]] bool good() const { return candidate.good() && anchor.good(); }
 };
 

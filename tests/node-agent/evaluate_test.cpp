@@ -24,6 +24,48 @@ TEST_CASE("an honest candidate passes, is timed against its anchor and diagnosed
 
 namespace {
 
+/// The kernel against one that does the same work a hundred times, on two workloads.
+evaluate_work two_workloads() {
+  const candidate slow = kernel(rows_of("for (int again = 0; again < 100; ++again) {\nasm volatile(\"\" ::: \"memory\");" + plain_row + "}"), {"-O2"});
+  evaluate_work w = work_on(kernel(rows_of(plain_row), {"-O2"}), {slow});
+  workload other = w.subject.workloads.front();
+  other.uuid = "00000000-0000-5000-8000-000000000002";
+  other.axes.front().second = 17;
+  w.subject.workloads.push_back(other);
+  return w;
+}
+
+} // namespace
+
+TEST_CASE("a large gain is proven on every workload") {
+  const auto e = evaluated(two_workloads());
+  CAPTURE(e.log);
+  REQUIRE(e.result == outcome::passed);
+  REQUIRE(e.timings.size() == 2);
+  for (const auto& t : e.timings) {
+    REQUIRE(t.comparisons.size() == 1);
+    CHECK(t.comparisons[0].ratio > 1);
+    CHECK(t.comparisons[0].e_value >= 200);
+  }
+}
+
+TEST_CASE("a leader is measured in fresh processes on every workload, and its memory roof beside it") {
+  evaluate_work w = two_workloads();
+  w.how = effort::verify;
+  w.limit_s = 60;
+  const auto e = evaluated(w);
+  CAPTURE(e.log);
+  REQUIRE(e.result == outcome::passed);
+  REQUIRE(e.timings.size() == 2);
+  for (const auto& t : e.timings) {
+    CHECK(t.comparisons.size() == 1); // the yardstick is no baseline
+    CHECK(t.comparisons[0].blocks >= 2);
+    CHECK(t.roof_s > 0);
+  }
+}
+
+namespace {
+
 /// The outcome of one candidate alone.
 evaluation outcome_of(const candidate& c, double limit_s = 20) {
   evaluate_work w = work_on(c);
