@@ -70,7 +70,7 @@ result<case_set*> judge::cases_of(const problem& subject, std::uint64_t seed) {
     for (auto* programs : {&anchors_, &baselines_})
       for (auto& [name, h] : *programs)
         if (h.cases == old)
-          h.cases = nullptr, h.mapped.clear();
+          h.cases = nullptr, h.mapped.clear(), h.touched.clear();
     cases_.erase(cases_order_.front());
     cases_order_.erase(cases_order_.begin());
   }
@@ -112,7 +112,7 @@ result<judge::hosted> judge::launch_candidate(const judge_program& what, unsigne
 
 call_end judge::ensure_mapped(hosted& h, case_set& cases, test_case& c, double limit_s) {
   if (h.cases != &cases)
-    h.mapped.clear(), h.cases = &cases;
+    h.mapped.clear(), h.touched.clear(), h.cases = &cases;
   if (h.mapped.count(c.slot))
     return {};
   call_end e = h.process->map(c.slot, c.axes, *c.inputs, *c.outputs, limit_s);
@@ -185,8 +185,8 @@ void judge::check(attempt& a) {
   }
 }
 
-/// A fresh process with the same program in a hosted one's place.
-call_end judge::renew(hosted& h, const judge_program& what, case_set& cases, std::size_t w) {
+/// A fresh process with the same program in a hosted one's place, one case mapped.
+call_end judge::renew(hosted& h, const judge_program& what, case_set& cases, test_case& c) {
   const unsigned identity = h.identity;
   const double spent = h.cpu_s;
   if (h.process) {
@@ -202,23 +202,22 @@ call_end judge::renew(hosted& h, const judge_program& what, case_set& cases, std
   h = std::move(*started);
   h.identity = identity;
   h.cpu_s = before;
-  call_end mapped;
-  for (test_case& c : cases.timed(w))
-    if (mapped.good())
-      mapped = ensure_mapped(h, cases, c, load_limit_s);
-  return mapped;
+  return ensure_mapped(h, cases, c, load_limit_s);
 }
 
 /// Whom a candidate is timed against.
 struct judge::opponent {
   std::string name;                     // empty: nobody
   hosted& host;
-  const judge_program* native = nullptr; // what a fresh process of it is started with; null for a baseline host, which keeps its process
+  const judge_program* native = nullptr; // what fresh processes of it are started with; null: it keeps its process
   bool computes = true;                 // its results in the shared outputs are the operator's: a baseline host keeps its own to itself
 };
 
 void judge::measure_against(attempt& a, std::size_t w, const opponent& against, workload_timing& timing) {
   auto& sets = a.cases.timed(w);
+  for (test_case& c : sets) // its process may have been renewed meanwhile, for one slot
+    if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.what.call_limit_s), c.name))
+      return;
   std::vector<case_set::spot> spots;
   const auto set_of = [&](std::uint32_t slot) -> test_case& {
     return *std::find_if(sets.begin(), sets.end(), [&](const test_case& c) { return c.slot == slot; });
@@ -234,11 +233,12 @@ void judge::measure_against(attempt& a, std::size_t w, const opponent& against, 
       wrong = v.result;
     return v.result == outcome::passed ? std::string() : "gave another result in a timed call than when it was checked: " + v.detail;
   };
-  contestant candidate{[&](std::uint32_t slot, std::uint32_t n) { return a.candidate.process->call(slot, n, a.limit()); }, prepare_spots, inspect,
-                       [&] { return renew(a.candidate, a.what.what, a.cases, w); }};
-  contestant opponent{[&](std::uint32_t slot, std::uint32_t n) { return against.host.process->call(slot, n, a.what.call_limit_s * 4); }, prepare_spots, inspect, nullptr};
+  // Not what is left of the attempt's time: others' calls are not held against the candidate.
+  contestant candidate{[&](std::uint32_t slot, std::uint32_t n) { return a.candidate.process->call(slot, n, a.what.call_limit_s); }, prepare_spots, inspect,
+                       [&](std::uint32_t slot) { return renew(a.candidate, a.what.what, a.cases, set_of(slot)); }, &a.candidate.touched};
+  contestant opponent{[&](std::uint32_t slot, std::uint32_t n) { return against.host.process->call(slot, n, a.what.call_limit_s * 4); }, prepare_spots, inspect, nullptr, &against.host.touched};
   if (against.native)
-    opponent.renew = [&] { return renew(against.host, *against.native, a.cases, w); };
+    opponent.renew = [&](std::uint32_t slot) { return renew(against.host, *against.native, a.cases, set_of(slot)); };
   if (!against.computes) // looking at the spots costs the same
     opponent.after = [&](std::uint32_t slot) { return (void)a.cases.inspect_spots(set_of(slot), spots), std::string(); };
 
@@ -248,7 +248,7 @@ void judge::measure_against(attempt& a, std::size_t w, const opponent& against, 
   s.warm = static_cast<double>(sets[0].inputs->bytes() + sets[0].outputs->bytes()) < cached_bytes;
   if (a.what.how == effort::verify) {
     s.verify = true;
-    s.hard_budget_s = 20;
+    s.hard_budget_s = 6;
   }
   const bool alone = against.name.empty();
   const measurement m = measure(candidate, alone ? nullptr : &opponent, s, rng(secret_()));
@@ -293,7 +293,7 @@ void judge::measure_yardstick(attempt& a, std::size_t w, workload_timing& timing
   if (!h)
     return;
   workload_timing beside;
-  measure_against(a, w, {a.what.yardstick.name, *h, &a.what.yardstick, false}, beside);
+  measure_against(a, w, {a.what.yardstick.name, *h, nullptr, false}, beside);
   if (a.good() && !beside.comparisons.empty())
     timing.roof_s = beside.comparisons.front().ratio * timing.latency_s;
 }
@@ -301,12 +301,10 @@ void judge::measure_yardstick(attempt& a, std::size_t w, workload_timing& timing
 void judge::measure_workload(attempt& a, std::size_t w) {
   workload_timing timing;
   timing.workload = a.cases.of(w).uuid;
-  for (test_case& c : a.cases.timed(w)) // its process may have been renewed for the workload before
-    if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.limit()), c.name))
-      return;
   for (const judge_program& p : a.what.anchors)
     if (hosted* h = ready_anchor(a, p, w)) {
-      measure_against(a, w, {p.name, *h, &p}, timing);
+      // A leader is ten times as fast as the plain loop nest: which of its processes that ran in does not matter.
+      measure_against(a, w, {p.name, *h, a.what.how == effort::verify ? nullptr : &p}, timing);
       if (!a.good())
         return;
     }
@@ -376,6 +374,7 @@ judge_verdict judge::evaluate(const judge_evaluate& what) {
     const double measure_began = now_s();
     for (std::size_t w = 0; w < a.cases.workloads() && a.good(); ++w)
       measure_workload(a, w);
+    a.deadline = std::max(a.deadline, now_s() + what.call_limit_s);
     if (a.good() && what.how == effort::verify)
       for (std::size_t w = 0; w < a.cases.workloads() && a.good(); ++w)
         for (test_case& c : a.cases.timed(w))

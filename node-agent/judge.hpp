@@ -37,7 +37,7 @@ private:
   struct hosted {
     std::unique_ptr<program> process;
     const case_set* cases = nullptr;
-    std::set<std::uint32_t> mapped;
+    std::set<std::uint32_t> mapped, touched; // touched: measured there before
     std::string why_not; // a baseline that cannot be had
     unsigned identity = 0;
     double cpu_s = 0;    // of processes that were renewed
@@ -59,7 +59,7 @@ private:
   void measure_workload(attempt& a, std::size_t workload);
   hosted* ready_anchor(attempt& a, const judge_program& what, std::size_t workload);
   void measure_yardstick(attempt& a, std::size_t workload, workload_timing& timing);
-  call_end renew(hosted& h, const judge_program& what, case_set& cases, std::size_t workload);
+  call_end renew(hosted& h, const judge_program& what, case_set& cases, test_case& c);
   struct opponent;
   void measure_against(attempt& a, std::size_t workload, const opponent& against, workload_timing& timing);
   void forget_programs();

@@ -46,11 +46,13 @@ struct side {
   }
 
   /// The first call of a process on a slot fills its page tables: never a timed one.
-  bool touch(const std::vector<std::uint32_t>& slots) {
-    return std::all_of(slots.begin(), slots.end(), [&](std::uint32_t slot) { return take(who->call(slot, 1)); });
+  bool touch(std::uint32_t slot) {
+    if (who->touched && !who->touched->insert(slot).second)
+      return true;
+    return take(who->call(slot, 1));
   }
 
-  bool renew(const std::vector<std::uint32_t>& slots) { return !who->renew || (take(who->renew()) && touch(slots)); }
+  bool renew(std::uint32_t slot) { return !who->renew || (take(who->renew(slot)) && touch(slot)); }
 
   bool find_handshake(std::uint32_t slot) {
     for (int i = 0; i < 12; ++i) {
@@ -84,6 +86,21 @@ bool clearly_slower(const std::vector<double>& log_ratios, double factor) {
   return log_ratios.size() >= 2 && std::all_of(log_ratios.begin(), log_ratios.end(), [&](double r) { return r < -std::log(factor); });
 }
 
+/// Evidence of a gain that needs no fresh processes: half bets on gains above `between_processes`, half on ratios above 2.
+class large_gain {
+public:
+  void add(double log_ratio) {
+    usual_.add(log_ratio);
+    huge_ *= log_ratio > std::log(2) ? 0.5 + 0.5 / chance_of_two : 0.5;
+  }
+  [[nodiscard]] double value() const { return 0.5 * (usual_.value() + huge_); }
+
+private:
+  static constexpr double chance_of_two = 0.05; // that a block of equal programs shows a ratio above 2, at most
+  gain_evidence usual_{std::log1p(between_processes)};
+  double huge_ = 1;
+};
+
 /// One measurement as its steps: prepare, look, rounds.
 class comparison_course {
 public:
@@ -113,7 +130,10 @@ private:
 
   bool prepare() {
     const std::uint32_t slot = settings_.slots.at(0);
-    if (!a_.touch(settings_.slots) || !a_.find_handshake(slot) || (paired_ && (!b_.touch(settings_.slots) || !b_.find_handshake(slot))))
+    for (const std::uint32_t each : settings_.slots)
+      if (!a_.touch(each) || (paired_ && !b_.touch(each)))
+        return false;
+    if (!a_.find_handshake(slot) || (paired_ && !b_.find_handshake(slot)))
       return false;
     if (paired_)
       a_.handshake_s = b_.handshake_s = std::min(a_.handshake_s, b_.handshake_s);
@@ -128,8 +148,9 @@ private:
 
   [[nodiscard]] double spent_s() const { return now_s() - began_s_; }
 
-  bool block(double& log_ratio) {
-    const std::uint32_t slot = settings_.slots[secret_.below(settings_.slots.size())];
+  std::uint32_t any_slot() { return settings_.slots[secret_.below(settings_.slots.size())]; }
+
+  bool block(std::uint32_t slot, double& log_ratio) {
     const bool candidate_first = secret_.chance(0.5) || !paired_;
     side& first = candidate_first ? a_ : b_;
     if (settings_.warm && !first.take(first.who->call(slot, 1)))
@@ -148,13 +169,14 @@ private:
 
   /// Blocks in the processes at hand; true where they promise a gain. One so large that no two processes of one program differ by it is proven.
   bool look() {
-    gain_evidence faster(std::log1p(least_gain)), slower(0), large(std::log1p(between_processes));
+    gain_evidence faster(std::log1p(least_gain)), slower(0);
+    large_gain large;
     for (std::uint32_t done = 0; done < settings_.most_blocks; ++done) {
       const double patience_s = large.value() >= promising ? settings_.hard_budget_s : settings_.budget_s;
       if ((done >= settings_.fewest_blocks && spent_s() > patience_s) || (done >= 2 && spent_s() > settings_.hard_budget_s))
         break;
       double log_ratio = 0;
-      if (!block(log_ratio))
+      if (!block(any_slot(), log_ratio))
         return false;
       if (!paired_)
         continue;
@@ -185,12 +207,13 @@ private:
       const std::size_t fewest = settings_.verify ? settings_.fewest_rounds : 1;
       if ((found.size() >= fewest && spent > settings_.rounds_budget_s) || (found.size() >= 2 && spent > settings_.hard_budget_s))
         break;
-      if (!a_.renew(settings_.slots) || !b_.renew(settings_.slots))
+      const std::uint32_t slot = any_slot();
+      if (!a_.renew(slot) || !b_.renew(slot))
         return;
       double sum = 0;
       for (int i = 0; i < blocks; ++i) {
         double log_ratio = 0;
-        if (!block(log_ratio))
+        if (!block(slot, log_ratio))
           return;
         sum += log_ratio;
       }

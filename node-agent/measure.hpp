@@ -11,7 +11,9 @@
 // take slots in secret order. The program that opens a block on data that may be cached first makes one untimed call.
 // Processes: two processes that run the same code differ by where their stacks, code and buffers lie, by a per cent or more, for as long as
 // they live. No number of blocks in one pair of processes averages that out, so a gain is only called one when it was seen again in rounds of
-// fresh processes: the round is the unit of evidence. Only a gain above 25%, which no two processes of one program differ by, is proven without.
+// fresh processes: the round is the unit of evidence. Only a gain above 25%, which no two processes of one program differ by, is proven without; one above
+// 100% sooner: that a block of equal programs shows a ratio above 2 takes a burst that hits both samples of the same side, and is taken to happen at
+// most once in 20 blocks (in the A/A campaigns: never in thousands).
 // Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
 // statistics.hpp says when that is a gain.
 // Course, while searching: blocks in the processes at hand, until clearly slower (every one of the first blocks below 1 / 1.3), until a loss
@@ -24,6 +26,7 @@
 #include "protocol/rng.hpp"
 
 #include <functional>
+#include <set>
 #include <vector>
 
 namespace kevolve::agent {
@@ -34,9 +37,11 @@ struct contestant {
   /// Around each timed sample, outside the clock: prepares spots of the outputs, then inspects them. Empty text: all is well.
   std::function<void(std::uint32_t slot)> before;
   std::function<std::string(std::uint32_t slot)> after;
-  /// Puts a fresh process with the same program in this one's place, all slots mapped. Null: this side keeps its process (a baseline host,
-  /// which takes seconds to start).
-  std::function<call_end()> renew;
+  /// Puts a fresh process with the same program in this one's place, this slot mapped. Null: this side keeps its process (a baseline host,
+  /// which takes seconds to start; a yardstick).
+  std::function<call_end(std::uint32_t slot)> renew;
+  /// Slots that the process at hand was called on before; kept with the process by whoever owns it. Null: none.
+  std::set<std::uint32_t>* touched = nullptr;
 };
 
 struct measure_settings {
@@ -46,8 +51,8 @@ struct measure_settings {
   double budget_s = 0.12;           // of the first look: no block is begun after it, once the fewest are done
   double hard_budget_s = 2.5;       // nothing is begun after this, once two blocks are done: of kernels this slow the search needs no interval
   std::uint32_t most_rounds = 24;
-  std::uint32_t fewest_rounds = 10; // while verifying: done whatever they take within hard_budget_s
-  double rounds_budget_s = 1.2;     // no round is begun after it, once the fewest are done
+  std::uint32_t fewest_rounds = 6;  // while verifying: done whatever they take within hard_budget_s; the fewest for a 95% interval
+  double rounds_budget_s = 0.8;     // no round is begun after it, once the fewest are done
   double sample_s = 200e-6;
   std::vector<std::uint32_t> slots; // same workload, other data
   bool warm = true;                 // one untimed call when a block begins

@@ -124,8 +124,8 @@ TEST_CASE("what is particular to one pair of processes is not taken for a gain")
       double lot[2];
       contestant sides[2];
       for (int i = 0; i < 2; ++i) {
-        const auto born = [&lives, &lot, i] { return lot[i] = 1e-3 * (1 + 0.04 * (lives.uniform() - 0.5)), call_end{}; };
-        born();
+        const auto born = [&lives, &lot, i](std::uint32_t) { return lot[i] = 1e-3 * (1 + 0.04 * (lives.uniform() - 0.5)), call_end{}; };
+        born(1);
         sides[i].call = [&machine, &lot, i](std::uint32_t, std::uint32_t n) {
           call_end e;
           e.seconds = 20e-6 + (n ? lot[i] * n * machine.disturbance() : 0);
