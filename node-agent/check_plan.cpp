@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <optional>
 
 namespace kevolve::agent {
 namespace {
+
+constexpr double cheap_work = 2e7; // operations of a call that takes a plain loop nest some 20 ms
 
 /// A constraint like "M % 8 == 0" or "K <= N and N > 1": true, false, or nothing where it is not of this form.
 std::optional<bool> holds(std::string_view constraint, const axis_binding& axes) {
@@ -65,8 +69,16 @@ double elements_of(const operator_definition& op, const axis_binding& variable_a
   return total;
 }
 
-/// Bindings off the beaten track, the small ones first. Axes are rotated through the sizes so that they differ from one another.
-std::vector<axis_binding> odd_bindings(const operator_definition& op) {
+/// What one call costs at the least: operations, and elements moved.
+double work_of(const operator_definition& op, const axis_binding& variable_axes) {
+  auto axes = bind_axes(op, variable_axes);
+  auto cost = axes ? cost_of(op, *axes) : result<graph_cost>(axes.error());
+  return (cost ? cost->operations : 0) + elements_of(op, variable_axes);
+}
+
+/// Bindings off the beaten track, the small ones first. Axes are rotated through the sizes so that they differ from one another. None costs more
+/// than `most_work`, except that there is always one.
+std::vector<axis_binding> odd_bindings(const operator_definition& op, double most_work) {
   constexpr std::array<std::int64_t, 6> sizes{7, 1, 17, 3, 37, 65}; // 65: one past a multiple of every vector width
   std::vector<std::string> names;
   for (const auto& a : op.axes)
@@ -76,7 +88,7 @@ std::vector<axis_binding> odd_bindings(const operator_definition& op) {
   if (names.empty())
     return out;
   auto add = [&](axis_binding b) {
-    if (acceptable(op, b) && std::find(out.begin(), out.end(), b) == out.end())
+    if (acceptable(op, b) && work_of(op, b) <= most_work && std::find(out.begin(), out.end(), b) == out.end())
       out.push_back(std::move(b));
   };
   for (std::size_t turn = 0; turn < sizes.size(); ++turn) {
@@ -92,6 +104,12 @@ std::vector<axis_binding> odd_bindings(const operator_definition& op) {
         even.emplace_back(name, multiple);
       add(even);
     }
+  if (out.empty() && std::isfinite(most_work)) {
+    auto any = odd_bindings(op, std::numeric_limits<double>::infinity());
+    const auto cheapest = std::min_element(any.begin(), any.end(), [&](const auto& a, const auto& b) { return work_of(op, a) < work_of(op, b); });
+    if (cheapest != any.end())
+      out = {*cheapest};
+  }
   return out;
 }
 
@@ -105,8 +123,9 @@ std::vector<check_case> plan_cases(const problem& subject, std::uint64_t seed) {
   };
   const axis_binding* smallest = nullptr;
   std::string smallest_id;
-  double least = 0;
+  double least = 0, most_work = cheap_work;
   for (const auto& w : subject.workloads) {
+    most_work = std::max(most_work, work_of(subject.op, w.axes));
     add(w.axes, case_kind::random, false, w.uuid);
     if (auto size = elements_of(subject.op, w.axes); !smallest || size < least) {
       smallest = &w.axes;
@@ -114,9 +133,12 @@ std::vector<check_case> plan_cases(const problem& subject, std::uint64_t seed) {
       least = size;
     }
   }
-  auto odd = odd_bindings(subject.op);
+  auto odd = odd_bindings(subject.op, most_work);
   for (const auto& axes : odd)
     add(axes, case_kind::random, true, {});
+  // Hard values need no large sizes.
+  if (auto cheap = odd_bindings(subject.op, cheap_work); !cheap.empty())
+    odd = std::move(cheap);
   for (std::uint64_t k = 1; k <= enum_max(case_kind{}); ++k)
     if (!odd.empty())
       add(odd[(k - 1) % std::min<std::size_t>(odd.size(), 4)], static_cast<case_kind>(k), true, {});

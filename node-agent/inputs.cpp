@@ -116,13 +116,27 @@ distribution distribution_of(const operator_definition& op, const tensor_spec& s
   return {spec.name, distribution_kind::integers, 0, spec.type == dtype::boolean ? 2.0 : 8.0};
 }
 
-void draw(const distribution& d, dtype type, std::span<std::byte> to, stream s) {
+/// Ascending along rows of `width` elements: one value drawn in each of `width` equal parts of [a, b).
+void draw_ascending(const distribution& d, dtype type, std::uint64_t width, std::span<std::byte> to, stream s) {
+  const auto value = [&](auto i) {
+    return d.a + (d.b - d.a) * (static_cast<double>(static_cast<std::uint64_t>(i) % width) + uniform_from(s.bits(i))) / static_cast<double>(width);
+  };
+  if (is_floating(type))
+    fill_reals(type, to, value);
+  else
+    fill_integers(type, to, [&](auto i) { return static_cast<std::int64_t>(std::floor(value(i))); });
+}
+
+void draw(const distribution& d, dtype type, std::uint64_t width, std::span<std::byte> to, stream s) {
+  if (d.kind == distribution_kind::ascending)
+    return draw_ascending(d, type, width, to, s);
   if (is_floating(type)) {
     switch (d.kind) {
       case distribution_kind::normal: return fill_normal(type, to, s, d.a, d.b);
       case distribution_kind::uniform: return fill_reals(type, to, [&](auto i) { return d.a + (d.b - d.a) * uniform_from(s.bits(i)); });
       case distribution_kind::constant: return fill_reals(type, to, [&](auto) { return d.a; });
-      case distribution_kind::integers: break;
+      case distribution_kind::integers:
+      case distribution_kind::ascending: break;
     }
   }
   auto low = static_cast<std::int64_t>(d.kind == distribution_kind::normal ? d.a - 4 * d.b : d.a);
@@ -239,7 +253,7 @@ result<void> fill_input(const operator_definition& op, std::size_t index, const 
   for (const auto& g : given)
     if (g.name == spec.name && g.kind == input_kind::scalar) {
       distribution constant{spec.name, distribution_kind::constant, g.value, 0};
-      draw(constant, layout.type, to, stream{0});
+      draw(constant, layout.type, 1, to, stream{0});
       return {};
     } else if (g.name == spec.name && g.kind != input_kind::random) {
       return error{errc::specification, "input " + spec.name + ": inputs from files and custom entry points are not supported"};
@@ -250,7 +264,7 @@ result<void> fill_input(const operator_definition& op, std::size_t index, const 
     auto width = layout.shape.empty() ? 1 : std::max<std::int64_t>(1, layout.shape.back());
     stress(what, layout.type, static_cast<std::size_t>(width), to, s);
   } else {
-    draw(distribution_of(op, spec), layout.type, to, s);
+    draw(distribution_of(op, spec), layout.type, layout.shape.empty() ? 1 : static_cast<std::uint64_t>(layout.shape.back()), to, s);
   }
   return {};
 }

@@ -210,6 +210,7 @@ struct judge::opponent {
   std::string name;                     // empty: nobody
   hosted& host;
   const judge_program* native = nullptr; // what fresh processes of it are started with; null: it keeps its process
+  bool plain = false;                   // the plain loop nest
   bool computes = true;                 // its results in the shared outputs are the operator's: a baseline host keeps its own to itself
 };
 
@@ -248,7 +249,7 @@ void judge::measure_against(attempt& a, std::size_t w, const opponent& against, 
   s.warm = static_cast<double>(sets[0].inputs->bytes() + sets[0].outputs->bytes()) < cached_bytes;
   if (a.what.how == effort::verify) {
     s.verify = true;
-    s.hard_budget_s = 6;
+    s.hard_budget_s = against.plain ? 1.5 : 6; // that it is much faster than the plain loop nest is soon known
   }
   const bool alone = against.name.empty();
   const measurement m = measure(candidate, alone ? nullptr : &opponent, s, rng(secret_()));
@@ -293,7 +294,7 @@ void judge::measure_yardstick(attempt& a, std::size_t w, workload_timing& timing
   if (!h)
     return;
   workload_timing beside;
-  measure_against(a, w, {a.what.yardstick.name, *h, nullptr, false}, beside);
+  measure_against(a, w, {a.what.yardstick.name, *h, nullptr, false, false}, beside);
   if (a.good() && !beside.comparisons.empty())
     timing.roof_s = beside.comparisons.front().ratio * timing.latency_s;
 }
@@ -304,7 +305,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
   for (const judge_program& p : a.what.anchors)
     if (hosted* h = ready_anchor(a, p, w)) {
       // A leader is ten times as fast as the plain loop nest: which of its processes that ran in does not matter.
-      measure_against(a, w, {p.name, *h, a.what.how == effort::verify ? nullptr : &p}, timing);
+      measure_against(a, w, {p.name, *h, a.what.how == effort::verify ? nullptr : &p, a.what.how == effort::verify}, timing);
       if (!a.good())
         return;
     }
@@ -314,7 +315,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
       continue;
     h.process->thaw();
     h.process->restore_priority();
-    measure_against(a, w, {kind, h, nullptr, false}, timing);
+    measure_against(a, w, {kind, h, nullptr, false, false}, timing);
     if (h.process)
       h.process->freeze();
     if (!a.good())

@@ -37,7 +37,8 @@ private:
   struct hosted {
     std::unique_ptr<program> process;
     const case_set* cases = nullptr;
-    std::set<std::uint32_t> mapped, touched; // touched: measured there before
+    std::set<std::uint32_t> mapped;
+    std::map<std::uint32_t, double> touched; // slots called while measuring, and what the first call took
     std::string why_not; // a baseline that cannot be had
     unsigned identity = 0;
     double cpu_s = 0;    // of processes that were renewed

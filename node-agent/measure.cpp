@@ -14,6 +14,9 @@ constexpr double alike = 4;              // sides whose calls differ by less mak
 constexpr double promising = 4;          // evidence of a first look that is worth rounds: one in four equal candidates gets that far
 constexpr double between_processes = 0.25; // far above what processes of one program were seen to differ by (measured: 1 to 4%)
 constexpr double hopeless = 1.0 / 20;    // evidence below which no further round is begun
+constexpr double slow_anchor_s = 0.2;
+constexpr double far_ahead = 4;
+constexpr double slow_call_s = 0.05;     // calls this slow need neither repeating nor a second set of data
 constexpr double long_sample_s = 4e-3;   // rounds of kernels this slow have one block
 
 /// One side with what calibration found.
@@ -24,6 +27,7 @@ struct side {
   std::uint32_t calls = 1;
   double handshake_s = 1;
   double call_s = 0;
+  double touch_s = 0; // how long the last first call took
 
   bool take(const call_end& e) {
     if (!e.good())
@@ -47,9 +51,14 @@ struct side {
 
   /// The first call of a process on a slot fills its page tables: never a timed one.
   bool touch(std::uint32_t slot) {
-    if (who->touched && !who->touched->insert(slot).second)
-      return true;
-    return take(who->call(slot, 1));
+    if (who->touched)
+      if (const auto known = who->touched->find(slot); known != who->touched->end())
+        return touch_s = known->second, true;
+    const call_end e = who->call(slot, 1);
+    touch_s = e.seconds;
+    if (who->touched && e.good())
+      (*who->touched)[slot] = touch_s;
+    return take(e);
   }
 
   bool renew(std::uint32_t slot) { return !who->renew || (take(who->renew(slot)) && touch(slot)); }
@@ -66,6 +75,8 @@ struct side {
 
   /// How many calls fill a sample.
   bool find_calls(std::uint32_t slot, double sample_s) {
+    if (touch_s > slow_call_s)
+      return call_s = touch_s, true;
     const double wanted = std::max(sample_s, handshakes_per_sample * handshake_s);
     for (std::uint32_t n = 1;;) {
       const call_end e = who->call(slot, n);
@@ -111,6 +122,8 @@ public:
   measurement run() {
     if (!prepare())
       return std::move(m_);
+    if (paired_ && b_.touch_s > slow_anchor_s && a_.call_s * far_ahead < b_.touch_s)
+      return against_one_call();
     if (!paired_)
       look();
     else if (settings_.verify)
@@ -127,12 +140,17 @@ private:
   measurement m_;
   side a_, b_;
   bool paired_;
+  std::vector<std::uint32_t> slots_; // those in use
 
   bool prepare() {
     const std::uint32_t slot = settings_.slots.at(0);
-    for (const std::uint32_t each : settings_.slots)
+    for (const std::uint32_t each : settings_.slots) {
       if (!a_.touch(each) || (paired_ && !b_.touch(each)))
         return false;
+      slots_.push_back(each);
+      if (std::max(a_.touch_s, b_.touch_s) > slow_call_s)
+        break; // one slot will do
+    }
     if (!a_.find_handshake(slot) || (paired_ && !b_.find_handshake(slot)))
       return false;
     if (paired_)
@@ -146,14 +164,28 @@ private:
     return true;
   }
 
+  measurement against_one_call() {
+    for (std::uint32_t done = 0; done < settings_.fewest_blocks; ++done) {
+      double candidate_s = 0;
+      if (!a_.sample(slots_.front(), candidate_s))
+        return std::move(m_);
+      m_.log_ratios.push_back(std::log(b_.touch_s / candidate_s));
+    }
+    m_.anchor_s = {b_.touch_s};
+    const double least = *std::min_element(m_.log_ratios.begin(), m_.log_ratios.end());
+    m_.e_value = least > std::log(far_ahead) ? 1e3 : 1;
+    return std::move(m_);
+  }
+
   [[nodiscard]] double spent_s() const { return now_s() - began_s_; }
 
-  std::uint32_t any_slot() { return settings_.slots[secret_.below(settings_.slots.size())]; }
+  std::uint32_t any_slot() { return slots_[secret_.below(slots_.size())]; }
 
   bool block(std::uint32_t slot, double& log_ratio) {
     const bool candidate_first = secret_.chance(0.5) || !paired_;
     side& first = candidate_first ? a_ : b_;
-    if (settings_.warm && !first.take(first.who->call(slot, 1)))
+    const bool slow = std::max(a_.call_s, b_.call_s) > slow_call_s; // what the caches hold is no matter then
+    if (settings_.warm && !slow && !first.take(first.who->call(slot, 1)))
       return false;
     double candidate_s[2] = {}, anchor_s[2] = {};
     if (!paired_)
@@ -173,7 +205,7 @@ private:
     large_gain large;
     for (std::uint32_t done = 0; done < settings_.most_blocks; ++done) {
       const double patience_s = large.value() >= promising ? settings_.hard_budget_s : settings_.budget_s;
-      if ((done >= settings_.fewest_blocks && spent_s() > patience_s) || (done >= 2 && spent_s() > settings_.hard_budget_s))
+      if ((done >= settings_.fewest_blocks && spent_s() > patience_s) || (done >= (paired_ ? 2u : 1u) && spent_s() > settings_.hard_budget_s))
         break;
       double log_ratio = 0;
       if (!block(any_slot(), log_ratio))

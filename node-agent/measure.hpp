@@ -16,6 +16,8 @@
 // most once in 20 blocks (in the A/A campaigns: never in thousands).
 // Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
 // statistics.hpp says when that is a gain.
+// Slow anchors: one whose call lasts 0.2 s or more and which the candidate beats four times over (a plain loop nest of a product) is not called
+// again for every candidate: its first call is what the candidate is compared with. No disturbance quarters a time of that length.
 // Course, while searching: blocks in the processes at hand, until clearly slower (every one of the first blocks below 1 / 1.3), until a loss
 // is proven or the time is used up; where they promise a gain, rounds follow, and they alone count, so that neither evidence nor interval
 // comes from samples that chose. While verifying: rounds only, never ended early, so that intervals hold.
@@ -26,7 +28,7 @@
 #include "protocol/rng.hpp"
 
 #include <functional>
-#include <set>
+#include <map>
 #include <vector>
 
 namespace kevolve::agent {
@@ -40,8 +42,8 @@ struct contestant {
   /// Puts a fresh process with the same program in this one's place, this slot mapped. Null: this side keeps its process (a baseline host,
   /// which takes seconds to start; a yardstick).
   std::function<call_end(std::uint32_t slot)> renew;
-  /// Slots that the process at hand was called on before; kept with the process by whoever owns it. Null: none.
-  std::set<std::uint32_t>* touched = nullptr;
+  /// Slots that the process at hand was called on before and what that first call took; kept with the process by whoever owns it. Null: none.
+  std::map<std::uint32_t, double>* touched = nullptr;
 };
 
 struct measure_settings {
@@ -54,7 +56,7 @@ struct measure_settings {
   std::uint32_t fewest_rounds = 6;  // while verifying: done whatever they take within hard_budget_s; the fewest for a 95% interval
   double rounds_budget_s = 0.8;     // no round is begun after it, once the fewest are done
   double sample_s = 200e-6;
-  std::vector<std::uint32_t> slots; // same workload, other data
+  std::vector<std::uint32_t> slots; // same workload, other data; of programs slower than 50 ms only the first is used
   bool warm = true;                 // one untimed call when a block begins
   double clearly_slower = 1.3;
 };

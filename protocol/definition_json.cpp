@@ -8,7 +8,7 @@ namespace kevolve {
 namespace {
 
 constexpr std::size_t most_tensors = 4096; // inputs with captured parameters: deep networks have hundreds
-constexpr std::array<std::string_view, 4> distribution_names{"normal", "uniform", "integers", "constant"};
+constexpr std::array<std::string_view, 5> distribution_names{"normal", "uniform", "integers", "constant", "ascending"};
 
 result<axis> read_axis(const std::string& name, const json_place& at, json& extra) {
   axis found{.name = name};
@@ -96,7 +96,7 @@ result<std::vector<tensor_spec>> read_tensors(const operator_definition& op, con
 }
 
 result<distribution> read_distribution(const operator_definition& op, const std::string& input, const json_place& at) {
-  const char* expected = R"({"normal": [mean, deviation]}, {"uniform": [low, high]}, {"integers": [low, high]} or {"constant": value})";
+  const char* expected = R"({"normal": [mean, deviation]}, {"uniform": [low, high]}, {"integers": [low, high]}, {"ascending": [low, high]} or {"constant": value})";
   if (std::none_of(op.inputs.begin(), op.inputs.end(), [&](const auto& x) { return x.name == input; }))
     return at.problem("the operator has no input of that name");
   if (!at->is_object() || at->size() != 1)

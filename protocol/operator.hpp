@@ -48,8 +48,8 @@ struct tolerance {
   friend bool operator==(const tolerance&, const tolerance&) = default;
 };
 
-enum class distribution_kind : std::uint8_t { normal, uniform, integers, constant };
-constexpr std::uint64_t enum_max(distribution_kind) { return static_cast<std::uint64_t>(distribution_kind::constant); }
+enum class distribution_kind : std::uint8_t { normal, uniform, integers, constant, ascending };
+constexpr std::uint64_t enum_max(distribution_kind) { return static_cast<std::uint64_t>(distribution_kind::ascending); }
 
 /// How the judge draws an input. normal: mean a, deviation b; uniform: [a, b); integers: [a, b); constant: a.
 struct distribution {

@@ -360,6 +360,13 @@ text emitter::build(const expr_ref& e, std::size_t depth) {
       const auto a = emit(e->args[0], depth);
       return {"(-" + (a.type == text_type::boolean ? as_real(a) : a.code) + ")", a.type == text_type::boolean ? text_type::real : a.type, a.vector};
     }
+    case op::lower_bound:
+    case op::upper_bound: {
+      const auto x = emit(e->args[0], depth);
+      k_.used.scalar("bound_of");
+      const auto& sorted = k_.subject.values[static_cast<std::size_t>(e->value)].name;
+      return {"bound_of<" + std::string(e->code == op::upper_bound ? "true" : "false") + ">(" + sorted + ", (i64)(" + e->at[0].text() + "), " + x.code + ")", text_type::integer, false};
+    }
     case op::logical_not: {
       const auto a = emit(e->args[0], depth);
       if (a.type == text_type::boolean)
@@ -449,6 +456,8 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
       if (e.code == op::to_integer)
         for (const auto& a : e.args)
           ok = ok && !depends_on(a, loop);
+      if (e.code == op::lower_bound || e.code == op::upper_bound)
+        ok = ok && !depends_on(e.args[0], loop);
       if (e.code == op::modulo || e.code == op::position)
         ok = ok && !depends_on(std::make_shared<const expr>(e), loop);
     });

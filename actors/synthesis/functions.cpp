@@ -269,6 +269,20 @@ static inline float modulo(float a, float b) { float r = __builtin_fmodf(a, b); 
 static inline double modulo(double a, double b) { double r = __builtin_fmod(a, b); return r != 0 && (r < 0) != (b < 0) ? r + b : r; }
 static inline i64 modulo(i64 a, i64 b) { i64 r = a % b; return r != 0 && (r < 0) != (b < 0) ? r + b : r; }
 )"},
+    {"bound_of", {}, R"(// How many of n sorted elements are below x (Above: not above it); all for NaN. No branch depends on the data.
+template <bool Above, class T, class X> static inline i64 bound_of(const T* sorted, i64 n, X x) {
+  if (x != x)
+    return n;
+  const T* from = sorted;
+  for (i64 left = n; left > 0;) {
+    const i64 half = left - left / 2;
+    const bool below = Above ? !(x < (X)from[half - 1]) : (X)from[half - 1] < x;
+    from += below ? half : 0;
+    left -= half;
+  }
+  return from - sorted;
+}
+)"},
     {"bfloat16", {}, R"(typedef unsigned short bfloat16;
 static inline float from_bfloat16(bfloat16 x) { unsigned u = (unsigned)x << 16; float f; __builtin_memcpy(&f, &u, 4); return f; }
 static inline bfloat16 to_bfloat16(float f) {

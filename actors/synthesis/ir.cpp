@@ -72,7 +72,7 @@ const std::string& key_of(const expr_ref& e, std::map<const expr*, std::string>&
     std::snprintf(text, sizeof text, "#%a", e->constant);
     key += text;
   }
-  if (e->code == op::load)
+  if (e->code == op::load || e->value >= 0)
     key += "v" + std::to_string(e->value);
   for (const auto& i : e->at)
     key += "[" + i.text() + "]";
@@ -88,7 +88,7 @@ const std::string& key_of(const expr_ref& e, std::map<const expr*, std::string>&
 std::vector<int> loads_of(const expr_ref& e) {
   std::vector<int> out;
   walk(e, [&](const expr& x) {
-    if (x.code == op::load && std::find(out.begin(), out.end(), x.value) == out.end())
+    if (x.value >= 0 && std::find(out.begin(), out.end(), x.value) == out.end())
       out.push_back(x.value);
   });
   return out;

@@ -19,6 +19,7 @@ enum class op {
   in_range, // all of at[] are >= 0
   select,   // args: condition, then, otherwise
   to_real, to_integer, to_boolean,
+  lower_bound, upper_bound, // args[0]: x; value: a sorted input of at[0] elements: how many of them are below (not above) x; NaN: all
 };
 
 struct expr;
@@ -27,7 +28,7 @@ struct expr {
   op code = op::number;
   std::vector<expr_ref> args;
   double constant = 0;        // number
-  int value = -1;             // load: which value
+  int value = -1;             // load, lower_bound, upper_bound: which value
   std::vector<index> at;      // load: one index per dimension; position; in_range
   std::vector<index> guards;  // load: read only where all of these are >= 0, else 0
   std::vector<expr_ref> looked_up; // load: integer expressions named "@0", "@1" in `at` (gathers)

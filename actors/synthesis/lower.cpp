@@ -462,6 +462,13 @@ result<void> lowering::lower_nodes() {
   return {};
 }
 
+bool lowering::is_whole_input(const tensor_ref& t) const {
+  const auto& v = out_.values[static_cast<std::size_t>(t.value)];
+  std::vector<index> formal = formals(t.shape);
+  std::erase_if(formal, [](const index& f) { return f.is(0); });
+  return v.kind == value::kind_t::input && t.at == formal;
+}
+
 /// Storage of the value in row-major order is exactly the tensor's row-major order.
 bool lowering::same_layout(const tensor_ref& t) {
   const auto& v = out_.values[static_cast<std::size_t>(t.value)];
@@ -513,7 +520,7 @@ void lowering::drop_dead_values() {
       a = renumber(a);
     for (auto& a : x.looked_up)
       a = renumber(a);
-    if (x.code == op::load)
+    if (x.value >= 0)
       x.value = renumbered[static_cast<std::size_t>(x.value)];
     return std::make_shared<const expr>(std::move(x));
   };

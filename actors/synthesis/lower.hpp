@@ -58,6 +58,8 @@ public:
   tensor_ref reduce(const std::string& name, dtype type, const std::vector<index>& shape, const std::vector<std::size_t>& over, bool keepdim,
                     combiner c, const element& body, const element& chosen = {}, bool last_nan = false);
   tensor_ref scan(const std::string& name, dtype type, const std::vector<index>& shape, std::size_t along, combiner c, const element& body);
+  /// The tensor is an input of the operator, element for element.
+  bool is_whole_input(const tensor_ref& t) const;
   /// Same elements in another shape.
   tensor_ref reshaped(const tensor_ref& t, const std::vector<index>& shape);
   tensor_ref view(const tensor_ref& t, const std::vector<index>& shape, const std::function<std::vector<index>(const std::vector<index>&)>& to);

@@ -199,6 +199,27 @@ TEST_CASE("the reported ratio and its interval agree with the truth") {
   CHECK(covered >= trials * 0.92);
 }
 
+TEST_CASE("an anchor of a second a call is called once for all candidates that are far ahead") {
+  noisy_machine machine(13);
+  int calls = 0;
+  std::map<std::uint32_t, double> touched;
+  const auto against_slow = [&](double candidate_s) {
+    contestant candidate = simulated(machine, candidate_s), anchor = simulated(machine, 1.0);
+    anchor.call = [call = anchor.call, &calls](std::uint32_t slot, std::uint32_t n) { return calls += n, call(slot, n); };
+    anchor.touched = &touched;
+    measure_settings s;
+    s.slots = {1, 2};
+    return measure(candidate, &anchor, s, rng(13));
+  };
+  const measurement first = against_slow(1e-3), second = against_slow(2e-3);
+  CHECK(calls == 1);
+  for (const measurement* m : {&first, &second})
+    CHECK(m->e_value >= gain_evidence::better);
+  CHECK(median(first.log_ratios) == doctest::Approx(std::log(1000)).epsilon(0.05));
+  CHECK(against_slow(0.9).e_value < gain_evidence::better); // not far ahead: measured in blocks
+  CHECK(calls > 4);
+}
+
 TEST_CASE("a candidate that is clearly slower costs two blocks") {
   noisy_machine machine(6);
   CHECK(compared(machine, 2e-3, 1e-3, 6).log_ratios.size() == 2);

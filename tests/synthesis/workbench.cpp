@@ -171,6 +171,18 @@ std::vector<agent::oracle_tensor> draw_inputs(const operator_definition& op, con
       if (each.input == spec.name)
         d = &each;
     const auto n = *element_count(t.shape);
+    if (d && d->kind == distribution_kind::ascending) {
+      const auto width = t.shape.empty() ? 1 : t.shape.back();
+      for (std::int64_t e = 0; e < n; ++e) {
+        const double x = d->a + (d->b - d->a) * (static_cast<double>(e % width) + draw.uniform()) / static_cast<double>(width);
+        if (is_floating(spec.type))
+          t.reals.push_back(static_cast<float>(x));
+        else
+          t.integers.push_back(static_cast<std::int64_t>(std::floor(x)));
+      }
+      out.push_back(std::move(t));
+      continue;
+    }
     for (std::int64_t e = 0; e < n; ++e) {
       if (!is_floating(spec.type)) {
         const auto low = d ? static_cast<std::int64_t>(d->a) : 0;

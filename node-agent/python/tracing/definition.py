@@ -75,6 +75,11 @@ def draw(spec, shape, distribution):
     kind, parameters = next(iter(distribution.items())) if distribution else (None, None)
     if dtype == torch.bool:
         return torch.rand(shape) < 0.5
+    if kind == "ascending":  # along the last dimension
+        low, high = parameters
+        n = shape[-1] if shape else 1
+        steps = (torch.arange(n, dtype=torch.float64) + torch.rand(shape, dtype=torch.float64)) / n
+        return (low + (high - low) * steps).floor().to(dtype) if not dtype.is_floating_point else (low + (high - low) * steps).to(dtype)
     if kind == "constant":
         return torch.full(shape, parameters, dtype=dtype)
     if kind == "integers" or not dtype.is_floating_point:
