@@ -171,6 +171,30 @@ std::string emitter::condition(const std::vector<index>& all) const {
   return out;
 }
 
+std::optional<emitter::lane_reach> emitter::lanes_between(const std::vector<index>& all) {
+  lane_reach out{"0", std::to_string(width_ - 1), ""};
+  std::vector<index> fixed;
+  for (const auto& i : all) {
+    if (!i.depends_on(vector_loop_)) {
+      fixed.push_back(i);
+      continue;
+    }
+    const auto c = i.coefficient(vector_loop_);
+    const auto step = c ? c->constant() : std::nullopt;
+    if (!step || *step == 0)
+      return std::nullopt;
+    k_.used.scalar("bounds");
+    const auto size = *step < 0 ? -*step : *step;
+    const auto quotient = size == 1 ? "(" + i.text() + ")" : "floor_quotient(" + i.text() + ", " + std::to_string(size) + ")";
+    if (*step > 0)
+      out.low = "larger(-" + quotient + ", " + out.low + ")";
+    else
+      out.high = "smaller(" + quotient + ", " + out.high + ")";
+  }
+  out.always = condition(fixed);
+  return out;
+}
+
 text emitter::build_load(const expr& e, std::size_t depth) {
   const auto& v = k_.subject.values[static_cast<std::size_t>(e.value)];
   if (e.at.empty())
@@ -211,7 +235,7 @@ text emitter::build_load(const expr& e, std::size_t depth) {
   }
   const auto width = std::to_string(width_);
   const auto stride = offset.coefficient(vector_loop_);
-  if (stride && stride->is(1) && !guard_varies && v.type == dtype::float32) {
+  if (stride && stride->is(1) && !guard_varies && (v.type == dtype::float32 || v.type == dtype::bfloat16)) {
     k_.used.vector("", width_);
     const auto address = v.name + " + " + offset.text();
     if (asked_for.contains(e.value))
@@ -219,8 +243,19 @@ text emitter::build_load(const expr& e, std::size_t depth) {
         lifted[depth].push_back("__builtin_prefetch(" + v.name + " + " + next.text() + ", 0, 2);"); // the second cache: the first holds this row
     if (prefetch > 0)
       lifted[depth].push_back("__builtin_prefetch((const char*)(" + address + ") + " + std::to_string(prefetch) + ");");
-    const auto code = "load" + width + "(" + address + ")";
+    if (v.type == dtype::bfloat16)
+      k_.used.vector("bfloat16_lanes", width_);
+    const auto code = (v.type == dtype::bfloat16 ? "load_bfloat16_" : "load") + width + "(" + address + ")";
     return {e.guards.empty() ? code : "(" + condition(e.guards) + " ? " + code + " : f32x" + width + "{})", type, true};
+  }
+  if (const auto reach = lanes_between(e.guards); stride && reach && v.type == dtype::float32 && (guard_varies || !stride->is(0))) {
+    const bool dense = stride->is(1);
+    const auto form = stride->is(0) ? "" : dense ? "load_between" : "load_strided";
+    if (*form != 0) {
+      k_.used.vector(form, width_);
+      const auto code = form + width + "(" + v.name + " + " + offset.text() + (dense ? "" : ", " + stride->text()) + ", " + reach->low + ", " + reach->high + ")";
+      return {reach->always.empty() ? code : "(" + reach->always + " ? " + code + " : f32x" + width + "{})", type, true};
+    }
   }
   k_.used.vector("lanes", width_);
   const std::map<std::string, index> lane{{vector_loop_, index::loop(vector_loop_, index(1)) + index::loop(lane_variable, index(width_))}};
@@ -237,6 +272,11 @@ text emitter::build_in_range(const expr& e) {
     varies = varies || (!vector_loop_.empty() && i.depends_on(vector_loop_));
   if (!varies)
     return {"(" + condition(e.at) + ")", text_type::boolean, false};
+  if (const auto reach = lanes_between(e.at)) {
+    k_.used.vector("between", width_);
+    const auto code = "between" + std::to_string(width_) + "(" + reach->low + ", " + reach->high + ")";
+    return {reach->always.empty() ? code : "(" + reach->always + " ? " + code + " : i32x" + std::to_string(width_) + "{})", text_type::boolean, true};
+  }
   k_.used.vector("lanes", width_);
   std::vector<index> lane;
   for (const auto& i : e.at)
@@ -415,11 +455,11 @@ text emitter::build(const expr_ref& e, std::size_t depth) {
 std::string emitter::store(int value, const std::string& offset, const text& t, bool stream) {
   const auto& v = k_.subject.values[static_cast<std::size_t>(value)];
   if (t.vector) {
-    if (stream) {
+    if (stream && v.type == dtype::float32) {
       k_.used.vector("stream_store", width_);
       return "stream_store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
     }
-    k_.used.vector("", width_);
+    k_.used.vector(v.type == dtype::bfloat16 ? "bfloat16_lanes" : "", width_);
     return "store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
   }
   std::string code = is_floating(v.type) ? as_real(t) : t.code;
@@ -438,7 +478,7 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
     return false;
   for (const auto& st : ph.statements) {
     const auto& v = p.values[static_cast<std::size_t>(st.value)];
-    if (v.type != dtype::float32 || v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all)
+    if ((v.type != dtype::float32 && v.type != dtype::bfloat16) || v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all)
       return false;
     const auto k = st.target.coefficient(loop);
     if (!k || !(k->is(1) || k->is(0)))
@@ -448,7 +488,7 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
       if (e.code == op::load) {
         const auto& from = p.values[static_cast<std::size_t>(e.value)];
         const bool varies = !e.at.empty() && e.at[0].depends_on(loop);
-        ok = ok && (!varies || from.type == dtype::float32 || from.type == dtype::boolean);
+        ok = ok && (!varies || from.type == dtype::float32 || from.type == dtype::bfloat16 || from.type == dtype::boolean);
         ok = ok && from.type != dtype::float64;
         for (const auto& l : e.looked_up)
           ok = ok && !depends_on(l, loop);

@@ -5,6 +5,8 @@
 #include "actors/synthesis/functions.hpp"
 #include "actors/synthesis/plan.hpp"
 
+#include <optional>
+
 namespace kevolve::synthesis {
 
 enum class text_type { real, boolean, integer };
@@ -50,6 +52,11 @@ public:
   std::string lane_variable = "l";
 
 private:
+  /// The lanes in which all of some affine conditions hold: from `low` to `high`, where `always` holds ("" : everywhere).
+  struct lane_reach {
+    std::string low, high, always;
+  };
+  std::optional<lane_reach> lanes_between(const std::vector<index>& all);
   std::string unique(const std::string& base);
   text build(const expr_ref& e, std::size_t depth);
   text build_load(const expr& e, std::size_t depth);

@@ -24,6 +24,60 @@ template <class F> static inline $V lanes$W(F each) {
   return out;
 }
 )"},
+    {"load_between", {}, R"(// Lanes low to high of a vector at p; the others are 0 and not read.
+static inline $V load_between$W(const float* p, i64 low, i64 high) {
+  if (low <= 0 && high >= $W - 1)
+    return *(const $V_at*)p;
+  const int a = low < 0 ? 0 : low > $W ? $W : (int)low, b = high < -1 ? -1 : high > $W - 1 ? $W - 1 : (int)high;
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  return ($V)__builtin_ia32_loadups512_mask(p, $V{}, (unsigned short)(((1u << (b + 1)) - 1) & ~((1u << a) - 1)));
+#else
+  $V out = {};
+  for (int l = a; l <= b; ++l)
+    out[l] = p[l];
+  return out;
+#endif
+}
+)"},
+    {"load_strided", {}, R"(// Lanes low to high of p[0], p[stride], p[2 * stride], ...; the others are 0 and not read.
+static inline $V load_strided$W(const float* p, i64 stride, i64 low, i64 high) {
+  const int a = low < 0 ? 0 : low > $W ? $W : (int)low, b = high < -1 ? -1 : high > $W - 1 ? $W - 1 : (int)high;
+  if (stride == 2 && a == 0 && b == $W - 1) {
+    $I even;
+    for (int l = 0; l < $W; ++l)
+      even[l] = l < $W / 2 ? 2 * l : 2 * l + 1;
+    return __builtin_shuffle(*(const $V_at*)p, *(const $V_at*)(p + $W - 1), even); // the second ends with the last element wanted
+  }
+#if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  if (stride > -(1 << 26) && stride < (1 << 26)) {
+    const $I at = $I{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} * (int)stride;
+    return ($V)__builtin_ia32_gathersiv16sf($V{}, p, at, (unsigned short)(((1u << (b + 1)) - 1) & ~((1u << a) - 1)), 4);
+  }
+#endif
+  $V out = {};
+  for (int l = a; l <= b; ++l)
+    out[l] = p[l * stride];
+  return out;
+}
+)"},
+    {"between", {}, R"(// True in lanes low to high.
+static inline $I between$W(i64 low, i64 high) {
+  $I lane;
+  for (int l = 0; l < $W; ++l)
+    lane[l] = l;
+  return (lane >= (low < 0 ? 0 : low > $W ? $W : (int)low)) & (lane <= (high < -1 ? -1 : high > $W ? $W : (int)high));
+}
+)"},
+    {"bfloat16_lanes", {}, R"(typedef unsigned short u16x$W_at __attribute__((vector_size(2 * $W), aligned(2), may_alias));
+typedef unsigned u32x$W __attribute__((vector_size(4 * $W)));
+static inline $V load_bfloat16_$W(const unsigned short* p) { return ($V)(__builtin_convertvector(*(const u16x$W_at*)p, u32x$W) << 16); }
+// Nearest, ties to even; NaN stays NaN.
+static inline void store(unsigned short* p, $V v) {
+  const u32x$W u = (u32x$W)v;
+  const u32x$W rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+  *(u16x$W_at*)p = __builtin_convertvector(v != v ? (u >> 16) | 64 : rounded, u16x$W_at);
+}
+)"},
     {"total", {}, R"(static inline float total($V v) {
   float t[$W];
   *($V_at*)t = v;
@@ -282,6 +336,10 @@ template <bool Above, class T, class X> static inline i64 bound_of(const T* sort
   }
   return from - sorted;
 }
+)"},
+    {"bounds", {}, R"(static inline i64 larger(i64 a, i64 b) { return a > b ? a : b; }
+static inline i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
+static inline i64 floor_quotient(i64 a, i64 b) { return a / b - (a % b < 0); }
 )"},
     {"bfloat16", {}, R"(typedef unsigned short bfloat16;
 static inline float from_bfloat16(bfloat16 x) { unsigned u = (unsigned)x << 16; float f; __builtin_memcpy(&f, &u, 4); return f; }

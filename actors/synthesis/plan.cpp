@@ -265,7 +265,8 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
     int vote = 0;
     const auto look = [&](const index& offset, int weight) {
       const auto k = offset.coefficient(c);
-      vote += k && k->is(1) ? weight : k && k->is(0) ? 0 : -4 * weight;
+      const auto near = k && k->is(2); // half of each line is used, by two loads and a shuffle
+      vote += k && k->is(1) ? weight : (k && k->is(0)) || near ? 0 : -4 * weight;
     };
     for (const auto& ph : n.phases)
       for (const auto& st : ph.statements) {
@@ -276,10 +277,16 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
         });
         if (st.spatial == ph.loops.size())
           look(st.target, weight);
+        else if (!n.rows.empty() && n.rows.back().var.single_name() == c)
+          look(st.target, 1);
         const auto& v = p.values[static_cast<std::size_t>(st.value)];
         if (v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all || ph.scanned == c)
           vote -= 100;
       }
+    for (const auto& ph : n.phases)
+      for (const auto& l : ph.loops)
+        if (const auto extent = l.extent.constant(); l.var.single_name() == c && extent && *extent < 4)
+          vote -= 100; // it never fills a vector
     votes[c] = vote;
   }
   std::string best;

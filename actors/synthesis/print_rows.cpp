@@ -108,7 +108,12 @@ private:
       }
       inner = "const i64 " + v + "_first = " + v + "_block * " + block + ";\n";
       inner += "if (" + v + "_first + " + block + " <= " + last.extent.text() + ") {\n  const i64 " + v + " = " + v + "_first;\n" + indented(vector, 1);
-      inner += "} else {\n  for (i64 " + v + " = " + v + "_first; " + v + " < " + last.extent.text() + "; ++" + v + ") {\n" + indented(body_text(0, index(0)), 2) + "  }\n}\n";
+      // The rest: whole vectors, the last of them over elements computed before, which come out the same.
+      const std::string w = std::to_string(n_.width);
+      const auto extent = last.extent.text();
+      inner += "} else if (" + extent + " >= " + w + ") {\n  for (i64 " + v + "_next = " + v + "_first; " + v + "_next < " + extent + "; " + v + "_next += " + w + ") {\n    const i64 " + v + " = " + v +
+               "_next + " + w + " <= " + extent + " ? " + v + "_next : " + extent + " - " + w + ";\n" + indented(body_text(n_.width, index(0)), 2) + "  }\n";
+      inner += "} else {\n  for (i64 " + v + " = " + v + "_first; " + v + " < " + extent + "; ++" + v + ") {\n" + indented(body_text(0, index(0)), 2) + "  }\n}\n";
       inner = "for (i64 " + v + "_block = 0; " + v + "_block < (" + last.extent.text() + " + " + std::to_string(n_.width * copies - 1) + ") / " + block + "; ++" + v + "_block) {\n" +
               indented(inner, 1) + "}\n";
     } else {
@@ -196,6 +201,8 @@ private:
         if ((ph.loops[l].var.single_name() == n_.vector_loop || same_kind(ph.loops[l])) && can_vectorize(k_.subject, k_.how, ph, ph.loops[l].var.single_name()) &&
             vector_position_fits(ph, l))
           s.vector_at = l;
+    if (row_width == 0 && n_.width > 0 && !row_vector_ && s.vector_at == static_cast<std::size_t>(-1) && !ph.loops.empty() && neighbours_only(ph))
+      s.vector_at = ph.loops.size() - 1; // its own loop, named differently
     s.accumulators = std::max(1, n_.accumulators);
     s.wide = s.vector_at == static_cast<std::size_t>(-1) && row_width == 0 && n_.width == 0 && k_.real == "float";
     s.simd = s.wide && plain_simd(ph);
@@ -243,6 +250,20 @@ private:
       if (!(l + 1 == ph.loops.size() || l < st.spatial))
         return false;
     return true;
+  }
+
+  /// The last loop walks every tensor that it moves in by neighbours.
+  bool neighbours_only(const phase& ph) const {
+    const auto last = ph.loops.back().var.single_name();
+    bool ok = can_vectorize(k_.subject, k_.how, ph, last) && vector_position_fits(ph, ph.loops.size() - 1);
+    for (const auto& st : ph.statements)
+      walk(st.body, [&](const expr& x) {
+        for (const auto& i : x.at) {
+          const auto c = i.coefficient(last);
+          ok = ok && c && (c->is(0) || c->is(1)) && x.guards.empty();
+        }
+      });
+    return ok;
   }
 
   /// A plain sum over neighbours: the compiler may use vectors for it.
@@ -328,7 +349,7 @@ private:
     if (is_local(st) && !s.ranged) {
       code += "const auto " + row_name(v) + " = " + (v.type == dtype::float32 && !t.vector ? "(float)" : "") + (t.vector ? s.e->as_vector(t) : t.code) + ";\n";
       if (k_.how.stored[static_cast<std::size_t>(st.value)] != storage::row_scalar)
-        code += stored(s, st, t.vector ? t : text{row_name(v), t.type, false});
+        code += stored(s, st, text{row_name(v), t.vector ? text_type::real : t.type, t.vector});
       return code;
     }
     if (s.ranged) // a thread's share of a reduction
@@ -456,7 +477,9 @@ private:
       const auto step = std::to_string(n * n_.width);
       code += "for (; " + v + " + " + step + " <= " + last + "; " + v + " += " + step + ") {\n" + indented(all, 1) + "}\n";
     };
-    const auto known = s.ranged ? std::nullopt : extent.constant();
+    std::optional<std::int64_t> known;
+    if (!s.ranged)
+      known = extent.constant();
     if (copies > 1 && (!known || *known >= copies * n_.width))
       variant(copies);
     if (copies == 1 || !known || *known % (copies * n_.width) >= n_.width || *known < copies * n_.width)
