@@ -78,6 +78,13 @@ static inline void store(unsigned short* p, $V v) {
   *(u16x$W_at*)p = __builtin_convertvector(v != v ? (u >> 16) | 64 : rounded, u16x$W_at);
 }
 )"},
+    {"any", {}, R"(static inline bool any($I mask) {
+  int out = 0;
+  for (int l = 0; l < $W; ++l)
+    out |= mask[l];
+  return out != 0;
+}
+)"},
     {"total", {}, R"(static inline float total($V v) {
   float t[$W];
   *($V_at*)t = v;

@@ -30,6 +30,13 @@ bool rereads(const value& v) {
   return false;
 }
 
+/// Its loads may take positions that are themselves read: nothing else in it looks at a loop.
+static bool only_plain_loads(const expr_ref& e) {
+  bool ok = true;
+  walk(e, [&](const expr& x) { ok = ok && x.code != op::position && x.code != op::in_range && x.guards.empty() && x.looked_up.empty(); });
+  return ok;
+}
+
 std::string why_not_inline(const program& p, int which) {
   const auto& v = p.values[static_cast<std::size_t>(which)];
   if (v.kind != value::kind_t::map)
@@ -40,7 +47,7 @@ std::string why_not_inline(const program& p, int which) {
     if (reader.body) {
       bool gathered = false;
       walk(reader.body, [&](const expr& e) { gathered = gathered || (e.code == op::load && e.value == which && !e.looked_up.empty()); });
-      if (gathered)
+      if (gathered && !only_plain_loads(v.body))
         return "it is read through indices";
     }
   return "";
@@ -156,8 +163,22 @@ private:
       std::map<std::string, index> at;
       for (std::size_t d = 0; d < v.dims.size(); ++d)
         at[v.dims[d].var.single_name()] = x.at[d];
-      return expand(guarded(substitute(v.body, at, x.guards), x.guards));
+      auto body = substitute(v.body, at, x.guards);
+      if (!x.looked_up.empty())
+        body = looking_up(body, x.looked_up);
+      return expand(guarded(body, x.guards));
     }
+    return std::make_shared<const expr>(std::move(x));
+  }
+  /// The loads of e whose positions name "@n" read those integers.
+  static expr_ref looking_up(const expr_ref& e, const std::vector<expr_ref>& integers) {
+    expr x = *e;
+    for (auto& a : x.args)
+      a = looking_up(a, integers);
+    for (std::size_t n = 0; n < integers.size(); ++n)
+      for (const auto& i : x.at)
+        if (i.depends_on("@" + std::to_string(n)))
+          x.looked_up = integers;
     return std::make_shared<const expr>(std::move(x));
   }
   /// A guarded read of an inlined value is 0 outside its guards, as a guarded read of a stored one is.

@@ -280,7 +280,9 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
         else if (!n.rows.empty() && n.rows.back().var.single_name() == c)
           look(st.target, 1);
         const auto& v = p.values[static_cast<std::size_t>(st.value)];
-        if (v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all || ph.scanned == c)
+        const bool located = v.combine == combiner::argmax || v.combine == combiner::argmin;
+        const bool along = !ph.loops.empty() && ph.loops.back().var.single_name() == c; // the search compares vectors first
+        if ((located && !along) || v.combine == combiner::any || v.combine == combiner::all || ph.scanned == c)
           vote -= 100;
       }
     for (const auto& ph : n.phases)

@@ -439,6 +439,8 @@ private:
           scan += s.row_width > 0 ? "f32x" + std::to_string(s.row_width) + " " + value_of(st).name + "_acc = splat" + std::to_string(s.row_width) + "(" + initial(k_, value_of(st)) + ");\n"
                                   : accumulator_type(k_, value_of(st), s.wide) + " " + value_of(st).name + "_acc = " + initial(k_, value_of(st)) + ";\n";
         }
+    if (searched_by_vectors(s, d))
+      return "i64 " + v + " = " + first + ";\n" + search_text(s, d, v, last);
     if (d != s.vector_at) {
       auto inner = level(s, d + 1);
       inner = drained(s, d + 1) + inner;
@@ -448,6 +450,65 @@ private:
       return scan + pragma + "for (i64 " + v + " = " + first + "; " + v + " < " + last + "; ++" + v + ") {\n" + indented(inner, 1) + "}\n";
     }
     return "i64 " + v + " = " + first + ";\n" + vector_loops(s, d, v, last, l.extent);
+  }
+
+  /// The place of an extreme element along neighbours: whole vectors are compared first, and few of them hold a better one.
+  bool searched_by_vectors(const pass& s, std::size_t d) const {
+    if (d + 1 != s.ph->loops.size() || s.row_width > 0 || s.ranged || n_.width == 0 || s.ph->statements.size() != 1 || k_.real != "float")
+      return false;
+    const auto& st = s.ph->statements[0];
+    const auto c = value_of(st).combine;
+    const auto last = s.ph->loops.back().var.single_name();
+    if ((c != combiner::argmax && c != combiner::argmin) || st.spatial + 1 != s.ph->loops.size() || last != n_.vector_loop)
+      return false;
+    bool ok = true;
+    walk(st.body->args[0], [&](const expr& x) {
+      for (const auto& i : x.at) {
+        const auto k = i.coefficient(last);
+        ok = ok && k && (k->is(0) || k->is(1));
+      }
+      ok = ok && x.guards.empty() && x.looked_up.empty() && x.code != op::position && x.code != op::in_range && x.code != op::to_integer && x.code != op::modulo;
+      if (x.code == op::load && !x.at.empty() && x.at[0].depends_on(last))
+        ok = ok && k_.subject.values[static_cast<std::size_t>(x.value)].type == dtype::float32;
+    });
+    return ok;
+  }
+
+  std::string search_text(pass& s, std::size_t d, const std::string& v, const std::string& last) {
+    const auto& st = s.statements[0];
+    const auto& x = value_of(st);
+    const bool greatest = x.combine == combiner::argmax;
+    constexpr int copies = 4;
+    const auto width = std::to_string(n_.width);
+    const std::string name = greatest ? "maximum" : "minimum";
+    k_.used.vector(name, n_.width);
+    k_.used.vector("any", n_.width);
+    k_.used.vector("splat", n_.width);
+    s.e->vectorize(v, n_.width);
+    std::string chunk;
+    std::string best;
+    for (int c = 0; c < copies; ++c) {
+      statement one = st;
+      if (c > 0)
+        shifted(one, s.ph->loops[d].var, index(static_cast<std::int64_t>(c) * n_.width));
+      s.e->announce({one.body->args[0]});
+      const auto t = s.e->emit(one.body->args[0], d + 1);
+      const auto local = "best" + std::to_string(k_.counter++);
+      chunk += drained(s, d + 1) + "const f32x" + width + " " + local + " = " + s.e->as_vector(t) + ";\n";
+      best = best.empty() ? local : name + "(" + best + ", " + local + ")";
+    }
+    const auto found = "best" + std::to_string(k_.counter++);
+    chunk += "const f32x" + width + " " + found + " = " + best + ";\n";
+    s.e->vectorize("", 0);
+    const auto acc = x.name + "_acc";
+    const auto step = std::to_string(copies * n_.width);
+    auto one = level(s, d + 1);
+    one = drained(s, d + 1) + one;
+    const auto scalars = [&](const std::string& end) { return "for (; " + v + " < " + end + "; ++" + v + ") {\n" + indented(one, 1) + "}\n"; };
+    std::string code = "while (" + v + " + " + step + " <= " + last + ") {\n  const i64 " + v + "_end = " + v + " + " + step + ";\n  {\n" + indented(chunk, 2) + "    if (" + x.name + "_at >= 0 && !any((" +
+                       found + (greatest ? " > " : " < ") + acc + ") | (" + found + " != " + found + "))) {\n      " + v + " = " + v + "_end;\n      continue;\n    }\n  }\n" +
+                       indented(scalars(v + "_end"), 1) + "}\n";
+    return code + scalars(last);
   }
 
   /// The vector loop: as many copies as accumulators and unrolling ask for, then single vectors, then scalars.
