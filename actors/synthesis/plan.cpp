@@ -250,8 +250,30 @@ bool is_contraction(const program& p, const nest& n) {
   return a_only && b_only;
 }
 
+bool crosses_rows(const nest& n) {
+  if (n.rows.size() < 2)
+    return false;
+  const auto outer = n.rows[n.rows.size() - 2].var.single_name();
+  const auto last = n.rows.back().var.single_name();
+  bool crosses = false;
+  for (const auto& ph : n.phases) {
+    if (!ph.loops.empty())
+      return false;
+    for (const auto& st : ph.statements)
+      walk(st.body, [&](const expr& e) {
+        if (e.code != op::load || e.at.empty())
+          return;
+        const auto a = e.at[0].coefficient(outer);
+        const auto b = e.at[0].coefficient(last);
+        crosses = crosses || (a && a->is(1) && b && !b->is(0) && !b->is(1));
+      });
+  }
+  return crosses;
+}
+
 std::string contiguous_loop(const program& p, const plan& whole, const nest& n) {
   (void)whole;
+  const bool crossed = crosses_rows(n);
   std::map<std::string, int> votes;
   std::vector<std::string> candidates;
   for (const auto& ph : n.phases)
@@ -265,7 +287,8 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
     int vote = 0;
     const auto look = [&](const index& offset, int weight) {
       const auto k = offset.coefficient(c);
-      const auto near = k && k->is(2); // half of each line is used, by two loads and a shuffle
+      // Half of each line is used, by two loads and a shuffle; or all of it, by a tile of rows.
+      const auto near = k && (k->is(2) || (weight == 1 && crossed && c == n.rows.back().var.single_name()));
       vote += k && k->is(1) ? weight : (k && k->is(0)) || near ? 0 : -4 * weight;
     };
     for (const auto& ph : n.phases)

@@ -67,6 +67,8 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
 bool is_contraction(const program& p, const nest& n);
 /// The loop whose neighbours lie side by side in memory in most accesses: candidate for vectors. Empty when there is none.
 std::string contiguous_loop(const program& p, const plan& whole, const nest& n);
+/// Element-wise, with reads whose neighbours lie along the last row loop but one: a transposition.
+bool crosses_rows(const nest& n);
 std::string parameter(const schedule_step& s, const std::string& name, const std::string& otherwise = "");
 std::int64_t integer_parameter(const schedule_step& s, const std::string& name, std::int64_t otherwise);
 

@@ -59,6 +59,7 @@ public:
     row_vector_ = !n_.rows.empty() && n_.width > 0 && n_.rows.back().var.single_name() == n_.vector_loop;
     for (const auto& ph : n_.phases)
       row_vector_ = row_vector_ && can_vectorize(k_.subject, k_.how, ph, n_.vector_loop);
+    crossed_ = row_vector_ && crosses_rows(n_);
     split_ = n_.rows.empty() && n_.parallel && !n_.phases.empty() && !n_.phases[0].loops.empty() && n_.phases[0].scanned.empty();
     for (std::size_t i = 0; i < n_.phases.size(); ++i)
       for (const auto& st : n_.phases[i].statements) {
@@ -76,6 +77,7 @@ private:
   bool row_vector_ = false;
   bool split_ = false;
   bool streamed_ = false;
+  bool crossed_ = false; // vectors along the last row loop, neighbours in memory along the one before
 
   const value& value_of(const statement& st) const { return k_.subject.values[static_cast<std::size_t>(st.value)]; }
   bool is_local(const statement& st) const { return st.spatial == 0; }
@@ -114,6 +116,12 @@ private:
       inner += "} else if (" + extent + " >= " + w + ") {\n  for (i64 " + v + "_next = " + v + "_first; " + v + "_next < " + extent + "; " + v + "_next += " + w + ") {\n    const i64 " + v + " = " + v +
                "_next + " + w + " <= " + extent + " ? " + v + "_next : " + extent + " - " + w + ";\n" + indented(body_text(n_.width, index(0)), 2) + "  }\n";
       inner += "} else {\n  for (i64 " + v + " = " + v + "_first; " + v + " < " + extent + "; ++" + v + ") {\n" + indented(body_text(0, index(0)), 2) + "  }\n}\n";
+      if (crossed_) { // lines that lie across the vectors are used whole while they are in the cache
+        const auto& outer = n_.rows[n_.rows.size() - 2];
+        const auto o = outer.var.single_name();
+        const auto end = o + "_tile + 16 < " + outer.extent.text() + " ? " + o + "_tile + 16 : " + outer.extent.text();
+        inner = "for (i64 " + o + " = " + o + "_tile; " + o + " < (" + end + "); ++" + o + ") {\n" + indented(inner, 1) + "}\n";
+      }
       inner = "for (i64 " + v + "_block = 0; " + v + "_block < (" + last.extent.text() + " + " + std::to_string(n_.width * copies - 1) + ") / " + block + "; ++" + v + "_block) {\n" +
               indented(inner, 1) + "}\n";
     } else {
@@ -123,8 +131,14 @@ private:
       else
         inner = "{\n" + indented(inner, 1) + "}\n";
     }
-    for (std::size_t r = n_.rows.size(); r-- > 1;)
-      inner = header(n_.rows[r - 1]) + "\n" + indented(inner, 1);
+    for (std::size_t r = n_.rows.size(); r-- > 1;) {
+      const auto& outer = n_.rows[r - 1];
+      const auto v = outer.var.single_name();
+      if (r + 1 == n_.rows.size() && row_vector_ && crossed_)
+        inner = "for (i64 " + v + "_tile = 0; " + v + "_tile < " + outer.extent.text() + "; " + v + "_tile += 16)\n" + indented(inner, 1);
+      else
+        inner = header(outer) + "\n" + indented(inner, 1);
+    }
     const bool parallel = n_.parallel && !n_.rows.empty();
     std::string share;
     if (parallel) {

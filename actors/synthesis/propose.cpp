@@ -172,7 +172,9 @@ schedule analytic_schedule(const outlook& o) {
     s = with(s, "accumulators", "*", {{"n", "4"}});
   s = with(s, "parallel", "*");
   bool blocked = false;
-  for (const auto& n : make_plan(p, s, o.compiler).nests)
+  bool crossed = false; // copies would read more lines at once than a set of the first cache holds
+  for (const auto& n : make_plan(p, s, o.compiler).nests) {
+    crossed = crossed || crosses_rows(n);
     if (is_contraction(p, n)) {
       const auto b = best_block(o, n);
       const auto [rows, columns] = shape_of(o, n);
@@ -181,7 +183,8 @@ schedule analytic_schedule(const outlook& o) {
       s = with(s, "register_block", n.name, block_parameters(o, b));
       blocked = true;
     }
-  if (!blocked)
+  }
+  if (!blocked && !crossed)
     s = with(s, "unroll", "*", {{"factor", "4"}});
   if (!blocked && traffic(o) > prefetch_from_bytes)
     s = with(s, "prefetch", "*", {{"rows", "1"}});
