@@ -378,6 +378,22 @@ void views(std::vector<operator_definition>& out) {
   f.input("x", ab, dtype::float64);
   f.output(f.op("aten.exp.default", {{"self", tensor("x")}}, ab, dtype::float64));
   out.push_back(f.done());
+  // Sizes that fill vectors, tiles and chunks, with rests.
+  builder wide("wide_rows", {{"C", 215}});
+  wide.input("x", {"A", "C"});
+  wide.output(wide.op("aten.argmax.default", {{"self", tensor("x")}, {"dim", integer(1)}, {"keepdim", boolean(false)}}, {"A"}, dtype::int64));
+  wide.output(wide.op("aten.t.default", {{"self", tensor("x")}}, {"C", "A"}));
+  wide.output(wide.op("aten.max_pool1d.default", {{"self", tensor("x")}, {"kernel_size", integers({3})}, {"stride", integers({2})}, {"padding", integers({1})}, {"dilation", integers({1})}, {"ceil_mode", boolean(false)}}, {"A", "108"}));
+  const auto after = wide.op("aten.slice.Tensor", {{"self", tensor("x")}, {"dim", integer(1)}, {"start", integer(100)}, {"end", none()}, {"step", integer(1)}}, {"A", "115"});
+  const auto before = wide.op("aten.slice.Tensor", {{"self", tensor("x")}, {"dim", integer(1)}, {"start", integer(0)}, {"end", integer(100)}, {"step", integer(1)}}, {"A", "100"});
+  const auto negated = wide.op("aten.neg.default", {{"self", tensor(after)}}, {"A", "115"});
+  wide.output(wide.op("aten.cat.default", {{"tensors", tensors({negated, before})}, {"dim", integer(1)}}, {"A", "C"}));
+  out.push_back(wide.done());
+  builder chosen("chosen_log_softmax");
+  chosen.input("w", {"8", "B"}), chosen.input("i", {"A"}, dtype::int64);
+  const auto logs = chosen.op("aten._log_softmax.default", {{"self", tensor("w")}, {"dim", integer(1)}, {"half_to_float", boolean(false)}}, {"8", "B"});
+  chosen.output(chosen.op("aten.embedding.default", {{"weight", tensor(logs)}, {"indices", tensor("i")}, {"padding_idx", integer(-1)}, {"scale_grad_by_freq", boolean(false)}, {"sparse", boolean(false)}}, ab));
+  out.push_back(chosen.done());
   builder h("bfloat16");
   h.input("x", ab, dtype::bfloat16);
   h.output(h.op("aten.silu.default", {{"self", tensor("x")}}, ab, dtype::bfloat16));
