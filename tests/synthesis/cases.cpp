@@ -389,6 +389,13 @@ void views(std::vector<operator_definition>& out) {
   const auto negated = wide.op("aten.neg.default", {{"self", tensor(after)}}, {"A", "115"});
   wide.output(wide.op("aten.cat.default", {{"tensors", tensors({negated, before})}, {"dim", integer(1)}}, {"A", "C"}));
   out.push_back(wide.done());
+  builder buckets("buckets", {{"N", 19}});
+  buckets.input("x", ab), buckets.input("borders", {"N"});
+  const auto sorted = buckets.op("aten.sort.default", {{"self", tensor("borders")}, {"dim", integer(0)}, {"descending", boolean(false)}}, {"N"});
+  buckets.output(sorted);
+  for (const bool right : {false, true})
+    buckets.output(buckets.op("aten.bucketize.Tensor", {{"self", tensor("x")}, {"boundaries", tensor(sorted)}, {"out_int32", boolean(false)}, {"right", boolean(right)}}, ab, dtype::int64));
+  out.push_back(buckets.done());
   builder chosen("chosen_log_softmax");
   chosen.input("w", {"8", "B"}), chosen.input("i", {"A"}, dtype::int64);
   const auto logs = chosen.op("aten._log_softmax.default", {{"self", tensor("w")}, {"dim", integer(1)}, {"half_to_float", boolean(false)}}, {"8", "B"});
