@@ -439,7 +439,7 @@ result<void> lowering::lower_nodes() {
   std::set<std::string> unknown;
   const auto rule_of = [](const std::string& op) -> lower_rule {
     const auto name = base_name(op);
-    for (const auto* table : {&pointwise_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules()})
+    for (const auto* table : {&pointwise_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules()})
       if (const auto found = table->find(name); found != table->end())
         return found->second;
     return nullptr;

@@ -96,6 +96,7 @@ const lower_table& view_rules();
 const lower_table& reduction_rules();
 const lower_table& contraction_rules();
 const lower_table& window_rules();
+const lower_table& search_rules();
 
 /// Errors name every operation that cannot be generated.
 result<program> lower(const operator_definition& op);

@@ -332,51 +332,6 @@ void nll_loss(lowering& l) {
   l.bind(1, weight);
 }
 
-/// How many boundaries lie before each element: vectors of comparisons beat a search among few.
-void bucketize(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  const tensor_ref borders = l.tensor("boundaries");
-  const bool right = l.flag("right", false);
-  auto space = x.shape;
-  space.push_back(borders.shape.at(0));
-  const auto type = l.node().outputs.at(0).type;
-  l.bind(0, l.reduce(l.name(), type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
-    const auto border = l.read(borders, {at.back()});
-    const auto element = l.read(x, std::vector<index>(at.begin(), at.end() - 1));
-    // "Not before" as PyTorch's search asks it, so that NaN lies after every boundary.
-    const auto stops = right ? make(op::less, {element, border}) : make(op::less_equal, {element, border});
-    return call(op::to_integer, call(op::logical_not, stops));
-  }));
-}
-
-/// Sorts a short vector by counting what comes before each element (n * n comparisons; NaN last).
-void sort(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  constexpr std::int64_t longest = 256;
-  if (x.shape.size() != 1 || !x.shape[0].constant() || *x.shape[0].constant() > longest || l.flag("descending", false) || x.type != dtype::float32)
-    return l.fail("sort is supported for float32 vectors of at most 256, ascending");
-  const auto n = x.shape[0];
-  const auto rank = l.reduce(l.name("rank"), x.type, {n, n}, {1}, false, combiner::sum, [&](const std::vector<index>& at) {
-    const auto mine = l.read(x, {at[0]});
-    const auto other = l.read(x, {at[1]});
-    const auto mine_nan = call(op::is_nan, mine);
-    const auto other_nan = call(op::is_nan, other);
-    const auto both = [](expr_ref a, expr_ref b) { return make(op::logical_and, {std::move(a), std::move(b)}); };
-    const auto either = [](expr_ref a, expr_ref b) { return make(op::logical_or, {std::move(a), std::move(b)}); };
-    const auto same = either(make(op::equal, {mine, other}), both(mine_nan, other_nan));
-    const auto before = either(either(make(op::less, {other, mine}), both(mine_nan, call(op::logical_not, other_nan))), both(same, in_range({at[0] - at[1] - 1})));
-    return call(op::to_real, before);
-  });
-  const auto picked = [&](const std::string& name, dtype type, const lowering::element& what) {
-    return l.reduce(name, type, {n, n}, {1}, false, combiner::sum, [&](const std::vector<index>& at) {
-      return make(op::select, {make(op::equal, {l.read(rank, {at[1]}), as_number(at[0])}), what({at[1]}), is_floating(type) ? number(0) : call(op::to_integer, number(0))});
-    });
-  };
-  l.bind(0, picked(l.name(), x.type, [&](const std::vector<index>& at) { return l.read(x, at); }));
-  if (l.node().outputs.size() > 1)
-    l.bind(1, picked(l.name("", 1), dtype::int64, [&](const std::vector<index>& at) { return position(at[0]); }));
-}
-
 } // namespace
 
 const lower_table& reduction_rules() {
@@ -390,7 +345,7 @@ const lower_table& reduction_rules() {
     {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
     {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
     {"argmin", arg_extremum<false>}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>}, {"nll_loss_forward", nll_loss},
-    {"nll_loss", nll_loss}, {"bucketize", bucketize}, {"sort", sort},
+    {"nll_loss", nll_loss},
   };
   return rules;
 }

@@ -154,22 +154,6 @@ void embedding(lowering& l) {
   }));
 }
 
-/// Positions in one sorted row that every element shares.
-void search_sorted(lowering& l) {
-  const bool buckets = l.find("boundaries") != nullptr;
-  const tensor_ref sorted = l.tensor(buckets ? "boundaries" : "sorted_sequence");
-  const tensor_ref x = l.tensor("self");
-  if (sorted.shape.size() != 1 || !l.is_whole_input(sorted))
-    return l.fail("the sorted values must be an input of one dimension");
-  const bool above = l.flag("right", false) || l.text("side", "left") == "right";
-  l.bind(0, l.map(l.name(), l.node().outputs.at(0).type, x.shape, [&](const std::vector<index>& at) {
-    expr e = *make(above ? op::upper_bound : op::lower_bound, {l.read(x, at)});
-    e.value = sorted.value;
-    e.at = {sorted.shape[0]};
-    return std::make_shared<const expr>(std::move(e));
-  }));
-}
-
 void index_select(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const tensor_ref i = l.tensor("index");
@@ -220,7 +204,6 @@ const lower_table& window_rules() {
     {"max_pool3d_with_indices", max_pool}, {"max_pool1d_with_indices", max_pool}, {"avg_pool1d", avg_pool}, {"avg_pool2d", avg_pool}, {"avg_pool3d", avg_pool},
     {"_adaptive_avg_pool2d", adaptive_pool}, {"_adaptive_avg_pool3d", adaptive_pool}, {"adaptive_avg_pool1d", adaptive_pool},
     {"adaptive_avg_pool2d", adaptive_pool}, {"embedding", embedding}, {"index_select", index_select}, {"gather", gather}, {"index", index_tensor},
-    {"bucketize", search_sorted}, {"searchsorted", search_sorted},
   };
   return rules;
 }
