@@ -63,6 +63,7 @@ static inline $V load_strided$W(const float* p, i64 stride, i64 low, i64 high) {
     {"between", {}, R"(// True in lanes low to high.
 static inline $I between$W(i64 low, i64 high) {
   $I lane;
+#pragma GCC unroll 32
   for (int l = 0; l < $W; ++l)
     lane[l] = l;
   return (lane >= (low < 0 ? 0 : low > $W ? $W : (int)low)) & (lane <= (high < -1 ? -1 : high > $W ? $W : (int)high));

@@ -1,4 +1,5 @@
 #include "actors/synthesis/plan.hpp"
+#include "actors/synthesis/emit.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/lower.hpp"
 
@@ -125,6 +126,14 @@ applied apply_register_block(const program& p, plan& out, const schedule_step& s
     each->blocked = blocking{};
     each->blocked->m = static_cast<int>(m);
     each->blocked->n = static_cast<int>(n);
+    if (parameter(s, "direct") == "1") {
+      const auto loops = loops_of_product(*each);
+      if (!loops || !fits_directly(*loops, m, n)) {
+        each->blocked.reset();
+        continue;
+      }
+      each->blocked->direct = true;
+    }
     each->width = static_cast<int>(width);
     any = true;
   }
@@ -271,8 +280,65 @@ bool crosses_rows(const nest& n) {
   return crosses;
 }
 
+namespace {
+
+/// Loops taken as one move every read of e by a fixed step.
+bool join_affinely(const expr_ref& e, const std::vector<dimension>& loops) {
+  bool ok = true;
+  walk(e, [&](const expr& x) {
+    for (const auto* all : {&x.at, &x.guards})
+      for (const auto& i : *all)
+        for (std::size_t l = 0; l + 1 < loops.size(); ++l) {
+          const auto outer = i.coefficient(loops[l].var.single_name()), inner = i.coefficient(loops[l + 1].var.single_name());
+          ok = ok && outer && inner && *outer == *inner * loops[l + 1].extent;
+        }
+  });
+  return ok;
+}
+
+} // namespace
+
+std::optional<product_loops> loops_of_product(const nest& n) {
+  if (n.phases.empty() || n.phases[0].statements.size() != 1 || n.phases[0].statements[0].body->code != op::mul || n.rows.empty())
+    return std::nullopt;
+  const auto& st = n.phases[0].statements[0];
+  product_loops p{st.body->args[0], st.body->args[1], {}, {}, {}};
+  const auto in = [](const expr_ref& e, const dimension& d) { return depends_on(e, d.var.single_name()); };
+  if (!in(p.b, n.rows.back()))
+    std::swap(p.a, p.b);
+  if (in(p.a, n.rows.back()) || !in(p.b, n.rows.back()))
+    return std::nullopt;
+  for (const auto& r : n.rows) {
+    if (!in(p.a, r) && !in(p.b, r))
+      return std::nullopt;
+    (in(p.a, r) && in(p.b, r) ? p.batch : in(p.a, r) ? p.rows : p.columns).push_back(r);
+  }
+  if (p.columns.size() > 1 && !join_affinely(p.b, p.columns)) {
+    p.batch.insert(p.batch.end(), p.columns.begin(), p.columns.end() - 1);
+    p.columns.erase(p.columns.begin(), p.columns.end() - 1);
+  }
+  return p;
+}
+
+bool fits_directly(const product_loops& loops, std::int64_t m, std::int64_t n) {
+  index rows(1), columns(1);
+  for (const auto& d : loops.rows)
+    rows = rows * d.extent;
+  for (const auto& d : loops.columns)
+    columns = columns * d.extent;
+  if (!rows.constant() || !columns.constant() || *rows.constant() % m != 0 || *columns.constant() % n != 0 || loops.columns.size() != 1)
+    return false;
+  bool near = true;
+  walk(loops.b, [&](const expr& x) {
+    for (const auto& i : x.at) {
+      const auto c = i.coefficient(loops.columns.back().var.single_name());
+      near = near && c && (c->is(0) || c->is(1));
+    }
+  });
+  return near;
+}
+
 std::string contiguous_loop(const program& p, const plan& whole, const nest& n) {
-  (void)whole;
   const bool crossed = crosses_rows(n);
   std::map<std::string, int> votes;
   std::vector<std::string> candidates;
@@ -284,6 +350,15 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
   for (const auto& c : candidates) {
     if (votes.contains(c))
       continue;
+    const bool over_rows = !n.rows.empty() && n.rows.back().var.single_name() == c;
+    const bool possible = std::all_of(n.phases.begin(), n.phases.end(), [&](const phase& ph) {
+      const bool has = std::any_of(ph.loops.begin(), ph.loops.end(), [&](const dimension& l) { return l.var.single_name() == c; });
+      return !(has || over_rows) || can_vectorize(p, whole, ph, c);
+    });
+    if (!possible) {
+      votes[c] = 0;
+      continue;
+    }
     int vote = 0;
     const auto look = [&](const index& offset, int weight) {
       const auto k = offset.coefficient(c);

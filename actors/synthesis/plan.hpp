@@ -31,6 +31,7 @@ struct blocking {
   int m = 0, n = 0;                 // rows and columns of accumulators
   std::int64_t mc = 0, nc = 0, kc = 0; // cache blocks; 0: the whole extent
   bool share_rows = false;          // threads share the rows; otherwise the columns
+  bool direct = false;              // operands are read where they lie: nothing is packed
 };
 
 struct nest {
@@ -65,6 +66,15 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
 
 /// Facts about a nest that the proposals and the analytic schedule read.
 bool is_contraction(const program& p, const nest& n);
+/// The loops of a product a x b: columns are what the last loop runs over and b reads; batch loops are in both, or take the columns of windows
+/// row by row, so that those of one row lie side by side. Empty where it is none.
+struct product_loops {
+  expr_ref a, b;
+  std::vector<dimension> batch, rows, columns;
+};
+std::optional<product_loops> loops_of_product(const nest& n);
+/// Rows and columns are whole blocks of m x n, and the columns' operand moves to its neighbour (or stays) from column to column.
+bool fits_directly(const product_loops& loops, std::int64_t m, std::int64_t n);
 /// The loop whose neighbours lie side by side in memory in most accesses: candidate for vectors. Empty when there is none.
 std::string contiguous_loop(const program& p, const plan& whole, const nest& n);
 /// Element-wise, with reads whose neighbours lie along the last row loop but one: a transposition.

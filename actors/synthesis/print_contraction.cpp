@@ -39,19 +39,15 @@ public:
   contraction_printer(kernel_state& k, const nest& n) : k_(k), n_(n), b_(*n.blocked) {}
 
   bool classify() {
-    const auto& st = n_.phases[0].statements[0];
-    a_ = st.body->args[0];
-    bx_ = st.body->args[1];
-    const auto in = [](const expr_ref& e, const dimension& d) { return depends_on(e, d.var.single_name()); };
-    if (!in(bx_, n_.rows.back()))
-      std::swap(a_, bx_); // columns are what the last loop runs over
-    std::vector<dimension> m, n;
-    for (const auto& r : n_.rows)
-      (in(a_, r) && in(bx_, r) ? batch_ : in(a_, r) ? m : n).push_back(r);
-    if (batch_.size() + m.size() + n.size() != n_.rows.size() || n.empty() || in(a_, n_.rows.back()))
+    auto loops = loops_of_product(n_);
+    if (!loops)
       return false;
-    m_ = join(m, "row_at");
-    j_ = join(n, "column_at");
+    a_ = loops->a;
+    bx_ = loops->b;
+    batch_ = std::move(loops->batch);
+    shared_a_ = !batch_.empty() && std::none_of(batch_.begin(), batch_.end(), [&](const dimension& d) { return depends_on(a_, d.var.single_name()); });
+    j_ = join(loops->columns, "column_at");
+    m_ = join(loops->rows, "row_at");
     depth_ = join(n_.phases[0].loops, "depth_at");
     for (const auto* j : {&m_, &j_, &depth_})
       names_.insert(j->meaning.begin(), j->meaning.end());
@@ -65,6 +61,10 @@ public:
     k_.used.vector("", w_);
     name_ = n_.name;
     printed_nest out;
+    if (b_.direct) {
+      out.code = direct_text();
+      return out;
+    }
     const auto K = depth_.extent.text();
     const bool whole_depth = b_.kc <= 0 || (depth_.extent.constant() && *depth_.extent.constant() <= b_.kc);
     const auto kc = whole_depth ? "(" + K + ")" : std::to_string(b_.kc);
@@ -76,16 +76,27 @@ public:
       return "((" + extent + " + omp_get_max_threads() * " + step + " - 1) / (omp_get_max_threads() * " + step + ") * " + step + ")";
     };
     const auto rounded = [](const std::string& x, const std::string& step) { return "((" + x + " + " + step + " - 1) / " + step + " * " + step + ")"; };
-    const auto nc = b_.nc > 0 ? std::to_string((b_.nc + b_.n - 1) / b_.n * b_.n) : n_.parallel && !b_.share_rows ? share(N, nr) : rounded(N, nr);
-    const auto ms = n_.parallel && b_.share_rows ? share(M, mr) : rounded(M, mr);
+    // A batch is shared first; blocks only where it is too small to go round.
+    std::string batches;
+    for (const auto& d : batch_)
+      batches += (batches.empty() ? "(" : " * (") + d.extent.text() + ")";
+    const auto shared = [&](const std::string& extent, const std::string& step) {
+      return batches.empty() ? share(extent, step) : "(" + batches + " >= 2 * omp_get_max_threads() ? " + rounded(extent, step) + " : " + share(extent, step) + ")";
+    };
+    const auto nc = b_.nc > 0 ? std::to_string((b_.nc + b_.n - 1) / b_.n * b_.n) : n_.parallel && !b_.share_rows ? shared(N, nr) : rounded(N, nr);
+    const auto ms = n_.parallel && b_.share_rows ? shared(M, mr) : rounded(M, mr);
     const auto mc = b_.mc > 0 ? std::to_string((b_.mc + b_.m - 1) / b_.m * b_.m) : ms;
     const auto W = std::to_string(w_);
-    out.buffers = {{name_ + "_a", "float", mc + " * " + kc + " + " + W, true},
+    out.buffers = {shared_a_ ? workspace_buffer{name_ + "_a", "float", rounded(M, mr) + " * (" + K + ") + " + W, false}
+                             : workspace_buffer{name_ + "_a", "float", mc + " * " + kc + " + " + W, true},
                    {name_ + "_b", "float", nc + " * " + kc + " + " + W, true},
                    {name_ + "_c", "float", whole_depth ? mr + " * " + nr : ms + " * " + nc, true}};
     std::string code = "const i64 columns = " + nc + ", rows = " + ms + ", row_block = " + mc + ", depth_block = " + kc + ";\n";
     for (const auto& b : out.buffers)
-      code += "float* const " + b.name + " = (float*)((char*)" + b.name + "_all + " + (n_.parallel ? "omp_get_thread_num()" : "0") + " * room((" + b.elements + ") * (i64)sizeof(float)));\n";
+      if (b.per_thread)
+        code += "float* const " + b.name + " = (float*)((char*)" + b.name + "_all + " + (n_.parallel ? "omp_get_thread_num()" : "0") + " * room((" + b.elements + ") * (i64)sizeof(float)));\n";
+    if (shared_a_)
+      code += pack_once_text(rounded(M, mr));
     if (n_.parallel)
       code += "#pragma omp for schedule(dynamic) collapse(" + std::to_string(2 + batch_.size()) + ") nowait\n";
     for (const auto& d : batch_)
@@ -110,6 +121,70 @@ private:
   std::string name_;
   int w_ = 16;
   bool streamed_ = false;
+  bool shared_a_ = false; // the rows' operand is the same for the whole batch: packed once, all of it
+  std::string all_rows_;  // M in whole blocks
+
+  /// Small products: sums in registers, operands from where they lie.
+  std::string direct_text() {
+    const auto W = std::to_string(w_), mr = std::to_string(b_.m), nr = std::to_string(b_.n);
+    const int vectors = b_.n / w_;
+    emitter e(k_, {depth_.var});
+    e.vectorize("j", w_);
+    std::vector<expr_ref> as, bs, all;
+    for (int v = 0; v < vectors; ++v)
+      bs.push_back(substitute(bx_, {{j_.var, index::loop("j", j_.extent) + index(static_cast<std::int64_t>(v) * w_)}}));
+    for (int r = 0; r < b_.m; ++r)
+      as.push_back(substitute(a_, {{m_.var, index::loop("i", m_.extent) + index(r)}}));
+    all = bs;
+    all.insert(all.end(), as.begin(), as.end());
+    e.announce(all);
+    std::string step;
+    const auto flushed = [&](const text& t) {
+      for (const auto& l : e.lifted[1])
+        step += l + "\n";
+      e.lifted[1].clear();
+      return t;
+    };
+    for (int v = 0; v < vectors; ++v) {
+      const auto t = flushed(e.emit(bs[static_cast<std::size_t>(v)], 1));
+      step += "const f32x" + W + " b" + std::to_string(v) + " = " + e.as_vector(t) + ";\n";
+    }
+    for (int r = 0; r < b_.m; ++r) {
+      const auto t = flushed(e.emit(as[static_cast<std::size_t>(r)], 1));
+      step += "const float a" + std::to_string(r) + " = " + e.as_real(t) + ";\n";
+      for (int v = 0; v < vectors; ++v)
+        step += "c" + std::to_string(r) + "_" + std::to_string(v) + " += a" + std::to_string(r) + " * b" + std::to_string(v) + ";\n";
+    }
+    std::string body, stores;
+    for (int r = 0; r < b_.m; ++r)
+      for (int v = 0; v < vectors; ++v) {
+        const auto c = "c" + std::to_string(r) + "_" + std::to_string(v);
+        body += (body.empty() ? "f32x" + W + " " : std::string(", ")) + c + "{}";
+        stores += "store(c + " + std::to_string(r * b_.n + v * w_) + ", " + c + ");\n";
+      }
+    body += ";\n";
+    for (const auto& l : e.lifted[0])
+      body += l + "\n";
+    body += "for (i64 " + depth_.var + " = 0; " + depth_.var + " < " + depth_.extent.text() + "; ++" + depth_.var + ") {\n" + indented(step, 1) + "}\n";
+    body += "float c[" + mr + " * " + nr + "];\n" + stores + "const i64 block_end = " + m_.extent.text() + ", column_end = " + j_.extent.text() + ";\n" + epilogue_text();
+    std::string code;
+    if (n_.parallel)
+      code += "#pragma omp for schedule(static) collapse(" + std::to_string(2 + batch_.size()) + ") nowait\n";
+    for (const auto& d : batch_)
+      code += "for (i64 " + d.var.single_name() + " = 0; " + d.var.single_name() + " < " + d.extent.text() + "; ++" + d.var.single_name() + ")\n";
+    code += "for (i64 i = 0; i < " + m_.extent.text() + "; i += " + mr + ")\nfor (i64 j = 0; j < " + j_.extent.text() + "; j += " + nr + ") {\n" + indented(body, 1) + "}\n";
+    if (streamed_)
+      code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
+    return "// " + name_ + ": blocks of " + mr + " x " + nr + ", nothing packed\n" + (n_.parallel ? "#pragma omp parallel\n" : "") + "{\n" + indented(code, 1) + "}\n";
+  }
+
+  /// By one thread: a panel's last vectors reach into the next one, which is written after it.
+  std::string pack_once_text(const std::string& all_rows) {
+    all_rows_ = all_rows;
+    std::string code = "for (i64 depth = 0; depth < " + depth_.extent.text() + "; depth += depth_block) {\n";
+    code += "  const i64 steps = depth + depth_block < " + depth_.extent.text() + " ? depth_block : " + depth_.extent.text() + " - depth;\n";
+    return code + (n_.parallel ? "#pragma omp single\n" : "") + indented(pack_text(a_, m_.var, b_.m, name_ + "_a + depth * " + all_rows_, "0", "(" + m_.extent.text() + ")"), 1) + "}\n";
+  }
 
   std::string item_text(bool whole_depth) {
     const auto mr = std::to_string(b_.m);
@@ -121,9 +196,10 @@ private:
     in += pack_text(bx_, j_.var, b_.n, name_ + "_b", "column", "column_end");
     in += "for (i64 block = row; block < row_end; block += row_block) {\n";
     in += "  const i64 block_end = block + row_block < row_end ? block + row_block : row_end;\n";
-    in += indented(pack_text(a_, m_.var, b_.m, name_ + "_a", "block", "block_end"), 1);
+    if (!shared_a_)
+      in += indented(pack_text(a_, m_.var, b_.m, name_ + "_a", "block", "block_end"), 1);
     std::string tiles = "float* const c = " + name_ + "_c" + (whole_depth ? std::string() : " + (j - column) * rows + (i - row) * " + nr) + ";\n";
-    tiles += name_ + "_tile(" + name_ + "_a + (i - block) * steps, " + name_ + "_b + (j - column) * steps, steps, c, depth == 0);\n";
+    tiles += name_ + "_tile(" + name_ + "_a + " + (shared_a_ ? "depth * " + all_rows_ + " + i * steps" : std::string("(i - block) * steps")) + ", " + name_ + "_b + (j - column) * steps, steps, c, depth == 0);\n";
     const auto after = epilogue_text();
     tiles += whole_depth ? after : "if (depth + depth_block >= " + depth_.extent.text() + ") {\n" + indented(after, 1) + "}\n";
     in += "  for (i64 j = column; j < column_end; j += " + nr + ")\n    for (i64 i = block; i < block_end; i += " + mr + ") {\n" + indented(tiles, 3) + "    }\n}\n";
@@ -143,6 +219,11 @@ private:
       std::string body = "const i64 " + k + " = depth + step;\nfor (int l = 0; l < " + R + "; l += " + W + ") {\n  const i64 " + lane + " = panel + l;\n" +
                          indented(vector_value(e, lane, "to + step * " + R + " + l"), 1) + "}\n";
       code += "  if (panel + " + R + " <= " + last + ")\n    for (; step < steps; ++step) {\n" + indented(body, 3) + "    }\n";
+      // The last panel: what is beyond the end is not read, and what comes of it is not stored.
+      const auto inside = substitute(e, {}, {index::axis(last) - index::loop(lane, index(1)) - index(1)});
+      std::string rest = "const i64 " + k + " = depth + step;\nfor (int l = 0; l < " + R + "; l += " + W + ") {\n  const i64 " + lane + " = panel + l;\n" +
+                         indented(vector_value(inside, lane, "to + step * " + R + " + l"), 1) + "}\n";
+      code += "  else\n    for (; step < steps; ++step) {\n" + indented(rest, 3) + "    }\n";
     } else if (by_depth) {
       k_.used.vector("transpose", w_);
       const int block = std::min(lanes, w_);
@@ -152,6 +233,8 @@ private:
                          "; ++i)\n    store(to + (step + i) * " + R + " + l, r[i]);\n}\n";
       code += "  if (panel + " + R + " <= " + last + ")\n    for (; step + " + W + " <= steps; step += " + W + ") {\n" + indented(body, 3) + "    }\n";
     }
+    if (by_lane)
+      return code + "}\n";
     emitter s(k_, {k, lane});
     s.announce({e});
     const auto value = s.emit(e, 2);
@@ -180,8 +263,10 @@ private:
         const auto c = x.at[0].coefficient(loop);
         ok = ok && c && (c->is(1) || c->is(0)) && x.looked_up.empty() && k_.subject.values[static_cast<std::size_t>(x.value)].type == dtype::float32;
         reads += c && c->is(1) ? 1 : 0;
-        for (const auto& g : x.guards)
-          ok = ok && !g.depends_on(loop);
+        for (const auto& g : x.guards) { // masked loads
+          const auto by = g.coefficient(loop);
+          ok = ok && by && (by->is(0) || by->is(1) || by->is(-1));
+        }
       }
       if (x.code == op::position || x.code == op::in_range || x.code == op::to_integer || x.code == op::modulo)
         ok = false;

@@ -97,7 +97,10 @@ private:
   }
 
   std::string loops_text(const printed_nest& out) {
-    const int copies = row_vector_ ? n_.unroll : 1;
+    int copies = row_vector_ ? n_.unroll : 1;
+    if (const auto known = row_vector_ ? n_.rows.back().extent.constant() : std::nullopt)
+      while (copies > 1 && copies * n_.width > *known)
+        copies /= 2;
     std::string inner;
     if (row_vector_) {
       const auto& last = n_.rows.back();
@@ -459,6 +462,8 @@ private:
       auto inner = level(s, d + 1);
       inner = drained(s, d + 1) + inner;
       std::string pragma;
+      if (const auto taps = l.extent.constant(); taps && *taps <= 8)
+        pragma = "#pragma GCC unroll 8\n"; // a window's taps
       if (s.simd && d + 1 == s.ph->loops.size())
         pragma = "#pragma omp simd reduction(+ : " + value_of(s.statements[0]).name + "_acc)\n";
       return scan + pragma + "for (i64 " + v + " = " + first + "; " + v + " < " + last + "; ++" + v + ") {\n" + indented(inner, 1) + "}\n";

@@ -108,15 +108,14 @@ std::vector<block_shape> block_shapes(int width) {
 
 double waste(double extent, int step) { return std::ceil(extent / step) * step / std::max(1.0, extent); }
 
-/// Rows and columns of a product, from the loops that only one of its factors reads.
+/// Rows and columns of one product of the batch.
 std::pair<double, double> shape_of(const outlook& o, const nest& n) {
   double rows = 1;
   double columns = 1;
-  const auto& st = n.phases[0].statements[0];
-  const auto last = n.rows.back().var.single_name();
-  const auto& b = depends_on(st.body->args[1], last) ? st.body->args[1] : st.body->args[0];
-  for (const auto& r : n.rows)
-    (depends_on(b, r.var.single_name()) ? columns : rows) *= static_cast<double>(o.estimate(r.extent));
+  if (const auto loops = loops_of_product(n)) {
+    rows = elements(o, loops->rows);
+    columns = elements(o, loops->columns);
+  }
   return {rows, columns};
 }
 
@@ -132,6 +131,32 @@ block_shape best_block(const outlook& o, const nest& n) {
     }
   }
   return best;
+}
+
+/// The largest block of sums in registers that divides a small product evenly; m = 0: none does.
+block_shape direct_block(const outlook& o, const nest& n) {
+  block_shape best{0, 0, 0};
+  const auto loops = loops_of_product(n);
+  if (!loops)
+    return best;
+  const int registers = o.width == 16 ? 28 : 12;
+  for (int m = 1; m <= 16; ++m)
+    for (int vectors = 1; vectors <= 4; ++vectors) {
+      const int sums = m * vectors;
+      const double reuse = static_cast<double>(sums) / (m + vectors); // sums for each operand that is read
+      if (sums <= registers && reuse > best.efficiency && fits_directly(*loops, m, vectors * o.width))
+        best = {m, vectors * o.width, reuse};
+    }
+  return best;
+}
+
+/// Products so small that packing costs as much as it saves; there are many of them.
+bool is_small_product(const outlook& o, const nest& n) {
+  const auto loops = loops_of_product(n);
+  if (!loops || loops->batch.empty())
+    return false;
+  const double panel = elements(o, n.phases[0].loops) * elements(o, loops->columns);
+  return panel <= 4096 && elements(o, loops->rows) <= 128;
 }
 
 parameters block_parameters(const outlook& o, const block_shape& b) {
@@ -180,7 +205,12 @@ schedule analytic_schedule(const outlook& o) {
       const auto [rows, columns] = shape_of(o, n);
       if (b.m == 0 || columns < o.width / 2.0 || rows < 2)
         continue;
-      s = with(s, "register_block", n.name, block_parameters(o, b));
+      auto chosen = block_parameters(o, b);
+      if (const auto direct = direct_block(o, n); direct.m > 0 && is_small_product(o, n)) {
+        chosen = block_parameters(o, direct);
+        chosen.emplace_back("direct", "1");
+      }
+      s = with(s, "register_block", n.name, chosen);
       blocked = true;
     }
   }
@@ -331,7 +361,12 @@ private:
       if (shape.m != b.m || shape.n != b.n)
         step("register_block", n.name, block_parameters(o_, shape), "a block of " + std::to_string(shape.m) + " x " + std::to_string(shape.n) + " sums in registers reads each operand less often",
              (n.blocked ? when(1, 2.5, 1) : 8) * shape.efficiency / (waste(rows, shape.m) * waste(columns, shape.n)));
-    if (!n.blocked)
+    if (const auto direct = direct_block(o_, n); direct.m > 0 && !b.direct) {
+      auto chosen = block_parameters(o_, direct);
+      chosen.emplace_back("direct", "1");
+      step("register_block", n.name, chosen, "operands that are read where they lie need no packing", is_small_product(o_, n) ? 8 : 0.5);
+    }
+    if (!n.blocked || b.direct)
       return;
     const auto cache = [&](const std::string& which, std::int64_t now, std::vector<std::int64_t> choices, const std::string& why, double weight) {
       for (const auto c : choices)
