@@ -184,6 +184,17 @@ constexpr double stream_from_bytes = 12e6; // below this a result is still in so
 
 } // namespace
 
+schedule plain_schedule(const outlook& o) {
+  constexpr double patience = 1e8; // multiplications; a tenth of a second at the least
+  double most = 0;
+  for (const auto& v : o.subject->values)
+    if (rereads(v))
+      most = std::max(most, elements(o, v.dims) * elements(o, v.over));
+  if (most <= patience)
+    return {};
+  return with(with({}, "vectorize", "*", {{"width", std::to_string(o.width)}}), "parallel", "*");
+}
+
 schedule analytic_schedule(const outlook& o) {
   const auto& p = *o.subject;
   schedule s = with(with({}, "fuse", "*"), "rows", "*");
@@ -481,7 +492,7 @@ std::vector<move> ranked(const outlook& o, const context& given, rng& draw) {
   std::vector<move> first;
   const bool fresh = !given.parent || given.memory == memory_operator::clean_slate;
   const auto* parent = given.parent ? &*given.parent : nullptr;
-  if (fresh || parent->printed_from.steps.empty())
+  if (fresh || parent->printed_from.steps.empty() || parent->edge.kind == "root")
     first.push_back({analytic_schedule(o), {"analytic", to_string(analytic_schedule(o)), "a first schedule by the cost model: fuse, share rows, vectors, threads, blocks"}, 1});
   for (const auto& prior : given.priors)
     first.push_back({prior, {"prior", "a schedule that won on a like operator", "it gained elsewhere: " + strategy_of(prior)}, 1});

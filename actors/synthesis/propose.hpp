@@ -25,6 +25,9 @@ struct outlook {
 };
 
 outlook look_at(const program& p, const problem& subject, const target& on, const std::string& compiler);
+/// The root of a session: no schedule. Products of more than 10^8 multiplications run in vectors and threads, since a plain loop nest would take
+/// seconds a call and most of a session's time.
+schedule plain_schedule(const outlook& o);
 /// A compound first schedule by a cost model: fusion, rows, vectors, accumulators, parallel rows, blocking of contractions.
 schedule analytic_schedule(const outlook& o);
 /// All single transformations of `from`, with reasons drawn from the parent's diagnosis.
