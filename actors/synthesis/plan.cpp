@@ -353,7 +353,11 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
     const bool over_rows = !n.rows.empty() && n.rows.back().var.single_name() == c;
     const bool possible = std::all_of(n.phases.begin(), n.phases.end(), [&](const phase& ph) {
       const bool has = std::any_of(ph.loops.begin(), ph.loops.end(), [&](const dimension& l) { return l.var.single_name() == c; });
-      return !(has || over_rows) || can_vectorize(p, whole, ph, c);
+      const bool located = std::any_of(ph.statements.begin(), ph.statements.end(), [&](const statement& st) {
+        const auto combine = p.values[static_cast<std::size_t>(st.value)].combine;
+        return combine == combiner::argmax || combine == combiner::argmin; // these compare vectors first, in a way of their own
+      });
+      return !(has || over_rows) || located || can_vectorize(p, whole, ph, c);
     });
     if (!possible) {
       votes[c] = 0;

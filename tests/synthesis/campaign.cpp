@@ -1,13 +1,16 @@
 // The random campaign: every operator of cases.hpp, its plain loop nest, its analytic schedule and N random schedules, compiled and compared
 // with the float64 interpreter at odd sizes. Exit code 1 when any compile fails or any result is wrong.
-//   synthesis_campaign [--schedules N] [--seed S] [--only NAME] [--optimise -O1] [--special] [--print] [OPERATOR.json …]
+//   synthesis_campaign [--schedules N] [--seed S] [--only NAME] [--optimise -O1] [--special] [--print] [--small] [OPERATOR.json | FOLDER …]
+// --small: sizes of 1, 3 and 7 only, for operators whose constants are real models'. Of files the workloads must bind, too.
 #include "actors/synthesis/generator.hpp"
 #include "protocol/trace_format.hpp"
 #include "tests/synthesis/cases.hpp"
 #include "tests/synthesis/workbench.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 
 using namespace kevolve;
@@ -15,6 +18,7 @@ using namespace kevolve;
 namespace {
 
 bool print = false;
+bool small = false;
 bool special = false; // NaN, infinities and subnormal numbers among the inputs
 
 struct totals {
@@ -62,7 +66,8 @@ void run(const operator_definition& op, int schedules, std::uint64_t seed, const
     by_flags[key].push_back(c);
   }
   std::vector<axis_binding> sizes;
-  for (const auto& [a, b] : {std::pair{1, 1}, {3, 17}, {19, 5}, {2, 67}, {33, 32}}) {
+  const std::vector<std::pair<int, int>> all_sizes{{1, 1}, {3, 17}, {19, 5}, {2, 67}, {33, 32}}, small_sizes{{1, 1}, {3, 7}, {7, 3}};
+  for (const auto& [a, b] : small ? small_sizes : all_sizes) {
     axis_binding one;
     int k = 0;
     for (const auto& axis : op.axes)
@@ -111,9 +116,15 @@ int main(int argc, char** argv) {
     else if (a == "--only") only = next();
     else if (a == "--print") print = true;
     else if (a == "--special") special = true;
+    else if (a == "--small") small = true;
     else if (a == "--optimise") level = next();
-    else files.push_back(a);
+    else if (std::filesystem::is_directory(a)) {
+      for (const auto& entry : std::filesystem::directory_iterator(a))
+        if (entry.path().extension() == ".json")
+          files.push_back(entry.path().string());
+    } else files.push_back(a);
   }
+  std::sort(files.begin(), files.end());
   totals t;
   if (files.empty()) {
     for (const auto& op : cases::all())
@@ -124,6 +135,11 @@ int main(int argc, char** argv) {
     auto p = read_problem(f);
     if (!p)
       return std::fprintf(stderr, "%s\n", p.error().message.c_str()), 2;
+    if (p->workloads.empty())
+      return std::fprintf(stderr, "%s: no workloads\n", f.c_str()), 2;
+    for (const auto& w : p->workloads)
+      if (const auto axes = bind_axes(p->op, w.axes); !axes)
+        return std::fprintf(stderr, "%s: workload %s: %s\n", f.c_str(), w.name.c_str(), axes.error().message.c_str()), 2;
     run(p->op, schedules, seed, level, t);
   }
   std::printf("%d candidates, %d compile errors, %d wrong, %d operators refused (seed %llu)\n", t.candidates, t.compile_errors, t.wrong, t.refused,
