@@ -106,7 +106,7 @@ public:
     return open(std::move(record));
   }
 
-  result<session_id> resume(const session_id& session) override {
+  result<session_id> resume(const session_id& session, std::optional<budget_changed> budget) override {
     if (auto running = record_of(session); running && !running->ended())
       return error{errc::refused, "session " + session + " is running here"};
     KEVOLVE_TRY(events, memory_.events(session));
@@ -124,6 +124,7 @@ public:
     KEVOLVE_TRY_VOID(add_leaders(*record));
     KEVOLVE_TRY_VOID(add_priors_of(events, *record));
     record->log = std::move(events);
+    record->budget = budget;
     return open(std::move(record));
   }
 

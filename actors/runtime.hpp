@@ -54,8 +54,8 @@ public:
 
   /// Opens a session; the first event is durable when this returns.
   virtual result<session_id> submit(problem subject, target on, session_settings settings) = 0;
-  /// Continues a session from its log.
-  virtual result<session_id> resume(const session_id& session) = 0;
+  /// Continues a session from its log, with another budget where one is given.
+  virtual result<session_id> resume(const session_id& session, std::optional<budget_changed> budget = std::nullopt) = 0;
   /// Blocks until the session ends, is paused or cancelled. `progress` runs on another thread.
   virtual session_outcome wait(const session_id& session, std::function<void(const session_progress&)> progress) = 0;
   virtual result<void> pause(const session_id& session) = 0;

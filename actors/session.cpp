@@ -72,7 +72,7 @@ void session_shell::resume_from(const std::vector<event>& events) {
   rebuild_nodes(events, all);
   told_durable_ = true;
   parts_.record->durable();
-  step(search::resumed{});
+  step(search::resumed{std::exchange(parts_.record->budget, std::nullopt)});
   if (!parts_.restarted_because.empty())
     step(search::restarted{"session", parts_.restarted_because, {}});
 }

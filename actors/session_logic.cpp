@@ -76,13 +76,17 @@ void session::on(opened&& in) {
   begin();
 }
 
-void session::on(resumed&&) {
+void session::on(resumed&& in) {
   KEVOLVE_CHECK(state_.is_open());
   if (const auto& ended = state_.ending()) {
     over_ = true;
     return emit(finish{*ended, state_.last_verdict(), std::nullopt});
   }
   append(session_resumed{now_.unix_ms});
+  if (in.budget) {
+    in.budget->at_ms = now_.unix_ms;
+    append(*in.budget);
+  }
   begin();
   std::vector<node_number> open;
   for (const auto& [n, p] : state_.open())

@@ -32,7 +32,7 @@ using candidate_ptr = std::shared_ptr<const candidate>;
 /// A new session; its log is empty.
 struct opened { session_opened what; };
 /// The log was folded with `replay`; continue from there.
-struct resumed {};
+struct resumed { std::optional<budget_changed> budget = std::nullopt; /* a new one */ };
 struct synthesized { node_number number = 0; candidate what; transformation edge; };
 /// errc::refused: this neighbourhood has nothing new; anything else is a failure of the synthesizer.
 struct synthesis_failed { node_number number = 0; error why; };

@@ -21,6 +21,7 @@ public:
   session_id session;
   session_opened opening;
   std::vector<event> log;                               // of an earlier life; empty for a new session
+  std::optional<budget_changed> budget;                 // the new one of a session that goes on
   std::vector<std::pair<std::string, schedule>> priors; // what may be injected, best first
 
   void show(session_progress progress);

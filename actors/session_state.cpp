@@ -166,6 +166,16 @@ void session_state::on(const session_resumed& e) {
   ++lives_;
 }
 
+void session_state::on(const budget_changed& e) {
+  auto& settings = opened_->settings;
+  if (e.evaluations > 0)
+    settings.evaluations = e.evaluations;
+  if (e.time_s > 0)
+    settings.time_s = e.time_s;
+  if (e.goal > 0)
+    settings.goal = e.goal;
+}
+
 void session_state::on(const actor_restarted&) {}
 
 void session_state::on(const session_finished& e) {

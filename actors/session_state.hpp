@@ -101,6 +101,7 @@ private:
   void on(const session_resumed& e);
   void on(const actor_restarted& e);
   void on(const session_finished& e);
+  void on(const budget_changed& e);
   void consider_leader(const evaluation_recorded& e, const open_proposal& p);
 
   std::optional<session_opened> opened_;

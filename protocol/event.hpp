@@ -110,8 +110,16 @@ struct session_finished {
   std::int64_t at_ms = 0;
 };
 
+/// A person changed the budget of a session that goes on. All of them count from the session's beginning, earlier lives included; 0: unchanged.
+struct budget_changed {
+  std::uint32_t evaluations = 0;
+  double time_s = 0;
+  double goal = 0;
+  std::int64_t at_ms = 0;
+};
+
 using event = std::variant<session_opened, proposal_made, candidate_added, proposal_closed, evaluation_recorded, evaluation_discarded,
-                           leader_verified, session_paused, session_resumed, actor_restarted, session_finished>;
+                           leader_verified, session_paused, session_resumed, actor_restarted, session_finished, budget_changed>;
 
 /// The tag on disk, by the variant's index; never reordered, only appended.
 std::string_view kind_of(const event& e) noexcept;
@@ -164,6 +172,10 @@ bool inspect(Inspector& f, session_paused& x) {
 template <class Inspector>
 bool inspect(Inspector& f, session_resumed& x) {
   return f.object(x).fields(f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, budget_changed& x) {
+  return f.object(x).fields(f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal), f.field("at_ms", x.at_ms));
 }
 template <class Inspector>
 bool inspect(Inspector& f, actor_restarted& x) {

@@ -65,6 +65,12 @@ public:
     into_.state = "running";
     ++into_.resumed;
   }
+  void operator()(const budget_changed& e) {
+    auto& settings = into_.opening.settings;
+    settings.evaluations = e.evaluations > 0 ? e.evaluations : settings.evaluations;
+    settings.time_s = e.time_s > 0 ? e.time_s : settings.time_s;
+    settings.goal = e.goal > 0 ? e.goal : settings.goal;
+  }
   void operator()(const actor_restarted&) { ++into_.restarts; }
   void operator()(const session_finished& e) {
     into_.finished = e;

@@ -241,6 +241,20 @@ result<int> report_finished(context& in, const kb::store& memory, session_accoun
   return report(in, memory, ended, {}, std::max(1u, std::thread::hardware_concurrency()));
 }
 
+/// What the command line says of a budget; settings files and defaults were for sessions that begin.
+std::optional<budget_changed> budget_of(const settings& from) {
+  const auto given = [&](const char* name) { return from.origin.find(name)->second == "flag"; };
+  budget_changed budget;
+  if (given("evaluations"))
+    budget.evaluations = from.evaluations;
+  if (given("time"))
+    budget.time_s = from.time_s;
+  if (given("goal"))
+    budget.goal = from.goal;
+  const bool any = budget.evaluations > 0 || budget.time_s > 0 || budget.goal > 0;
+  return any ? std::optional(budget) : std::nullopt;
+}
+
 result<int> optimize_resumed(context& in, const optimize_options& options) {
   std::optional<session_account> before;
   {
@@ -263,7 +277,7 @@ result<int> optimize_resumed(context& in, const optimize_options& options) {
   if (in.signals.received())
     return error{errc::interrupted, fmt::format("interrupted; session {} is as it was", opening.session)};
   KEVOLVE_TRY_VOID(host->open(in));
-  KEVOLVE_TRY(session, host->actors().resume(opening.session));
+  KEVOLVE_TRY(session, host->actors().resume(opening.session, budget_of(in.configured)));
   in.out.note(fmt::format("session {}: going on after {} evaluations", session, before->evaluations));
   KEVOLVE_TRY(ended, follow(in, *host, session, opening.subject.op.name));
   return report(in, host->memory(), ended, std::move(facts), host->compile_slots());

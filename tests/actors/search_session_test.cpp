@@ -180,6 +180,23 @@ TEST_CASE("a session killed at any event ends in the tree of an uninterrupted on
   }
 }
 
+TEST_CASE("a session that goes on with another budget ends by that one, also when killed once more") {
+  world_settings how;
+  world w(how, budget_of(20, policy_kind::greedy, 2));
+  w.start();
+  w.run(12);
+  w.kill(12);
+  w.resume(budget_changed{35, 0, 0, 0});
+  w.run(60);
+  w.kill(60);
+  w.resume();
+  w.run();
+  REQUIRE(w.ended);
+  CHECK(w.ended->what.stopped_by == "evaluations");
+  CHECK(w.of().state().results() == 35);
+  CHECK(count<budget_changed>(w.log) == 1);
+}
+
 TEST_CASE("killed again and again at random, with work in flight, exactly the budget is counted") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     rng draw(seed);

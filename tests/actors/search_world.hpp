@@ -122,7 +122,7 @@ public:
       if (const auto* c = std::get_if<candidate_added>(&e))
         points_[c->number] = point_of_.at(c->what.id);
   }
-  void resume() { feed(resumed{}); }
+  void resume(std::optional<budget_changed> budget = std::nullopt) { feed(resumed{budget}); }
 
   void feed(input in) {
     auto effects = session_.step(std::move(in), {clock_, static_cast<std::int64_t>(clock_ * 1000)});

@@ -5,11 +5,13 @@
 A case is "name: argument=KINDxSHAPE, … | expression". Kinds: n normal, p uniform in [0.1, 2), u uniform in (0, 1), k small integers as
 floats (ties), iN integers below N, b booleans. Exit code 4: torch is missing.
 """
+import ctypes
 import json
 import os
 import re
 import sys
 import warnings
+from unittest import mock
 
 CASES = """
 add: x=n3x5, y=n5 | x + y
@@ -307,8 +309,9 @@ def type_name(tensor):
 def write(torch, tensor, path):
     """Floating tensors as float64, others as int64."""
     wide = tensor.detach().double() if tensor.is_floating_point() else tensor.long()
+    wide = wide.contiguous()
     with open(path, "wb") as file:
-        file.write(bytes(wide.contiguous().untyped_storage())[:wide.numel() * 8] if wide.numel() else b"")
+        file.write(ctypes.string_at(wide.data_ptr(), wide.numel() * 8) if wide.numel() else b"")
     return {"file": path, "dtype": type_name(tensor), "shape": list(tensor.shape)}
 
 
@@ -342,7 +345,7 @@ def run_case(torch, functional, Definition, line, number, directory):
     }
 
 
-def shipped(torch, root, directory):
+def shipped(torch, Definition, root, directory):
     """The operators that ship, at small odd sizes of their variable axes."""
     folder = os.path.join(root, "kb", "operators")
     for file in sorted(os.listdir(folder)):
@@ -356,15 +359,15 @@ def shipped(torch, root, directory):
             axes = {a: d.get("value", size) for a, d in value["axes"].items() if d["type"] != "expr"}
             if len(axes) != len(value["axes"]):
                 continue
-            scope = {}
-            exec(value["reference"], scope)
-            inputs = {k: torch.randn([axes[a] for a in d["shape"]]) for k, d in value["inputs"].items()}
-            out = scope["run"](**{k: v.double() for k, v in inputs.items()})
+            subject = Definition(value, file)
+            inputs = subject.fresh_inputs(axes)
+            with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):  # a reference of bfloat16 computes in float32
+                out = subject.run(*[v.double() if v.is_floating_point() else v for v in inputs])
             out = list(out) if isinstance(out, (tuple, list)) else [out]
             prefix = os.path.join(directory, "%s_%d" % (value["name"], size))
             yield {
                 "definition": value, "axes": {a: size for a, d in value["axes"].items() if d["type"] == "var"},
-                "inputs": [write(torch, v, "%s.in%d" % (prefix, i)) for i, v in enumerate(inputs.values())],
+                "inputs": [write(torch, v, "%s.in%d" % (prefix, i)) for i, v in enumerate(inputs)],
                 "outputs": [write(torch, v, "%s.out%d" % (prefix, i)) for i, v in enumerate(out)],
             }
 
@@ -388,7 +391,7 @@ def main():
             made.append(run_case(torch, functional, Definition, line, number, directory))
         except Exception as problem:  # counted and reported by the test, case by case
             refused.append({"name": line.split(":")[0], "why": "%s: %s" % (type(problem).__name__, problem)})
-    made += shipped(torch, root, directory)
+    made += shipped(torch, Definition, root, directory)
     with open(os.path.join(directory, "cases.json"), "w", encoding="utf-8") as file:
         json.dump({"torch": torch.__version__, "cases": made, "refused": refused}, file)
     return 0

@@ -92,8 +92,8 @@ std::filesystem::path make_cases(std::string& why_not) {
   const char* python = std::getenv("KEVOLVE_PYTHON");
   auto directory = std::filesystem::temp_directory_path() / ("kevolve-torch-cases-" + std::to_string(getpid()));
   std::filesystem::create_directories(directory);
-  std::string command = "PYTHONDONTWRITEBYTECODE=1 '" + std::string(python ? python : "python3") + "' '" KEVOLVE_SOURCE_ROOT
-                        "/tests/node-agent/oracle_vs_torch.py' '" KEVOLVE_SOURCE_ROOT "' '" + directory.string() + "' 2>/dev/null";
+  std::string command = "PYTHONDONTWRITEBYTECODE=1 '" + std::string(python ? python : "python3") + "' '" KEVOLVE_SOURCE_DIR
+                        "/tests/node-agent/oracle_vs_torch.py' '" KEVOLVE_SOURCE_DIR "' '" + directory.string() + "' 2>/dev/null";
   int status = std::system(command.c_str());
   int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   if (code == 0)

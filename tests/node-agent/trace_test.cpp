@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path root = fs::path(__FILE__).parent_path() / "../..";
+const fs::path root = KEVOLVE_SOURCE_DIR;
 
 struct folder {
   fs::path path;

@@ -47,7 +47,8 @@ std::vector<event> every_event() {
           session_paused{"signal", 5},
           session_resumed{6},
           actor_restarted{"evaluator", "threw"},
-          session_finished{"goal", "", 1.5, 2.5, 7}};
+          session_finished{"goal", "", 1.5, 2.5, 7},
+          budget_changed{9, 2.5, 1.5, 8}};
 }
 
 std::vector<envelope> every_message() {

@@ -339,8 +339,8 @@ TEST_CASE("an operator is found by name, by family, or not at all with a guess")
   mentions(found.error().message, {"rms_nrom", "did you mean rms_norm_h8192?", "softmax_n4096"});
 }
 
-TEST_CASE("the operators that ship can be read, carry their graphs and at least three workloads") {
-  const fs::path operators = fs::path(__FILE__).parent_path() / "../../kb/operators";
+TEST_CASE("the operators that ship can be read, carry their graphs and at least two workloads") {
+  const fs::path operators = fs::path(KEVOLVE_SOURCE_DIR) / "kb/operators";
   int seen = 0;
   for (const auto& entry : fs::directory_iterator(operators))
     if (entry.path().extension() == ".json") {
@@ -350,7 +350,7 @@ TEST_CASE("the operators that ship can be read, carry their graphs and at least 
         FAIL(found.error().message);
       CHECK(found->op.name == entry.path().stem());
       CHECK(found->op.traced.has_value());
-      CHECK(found->workloads.size() >= 3);
+      CHECK(found->workloads.size() >= 2);
       auto again = definition_from_json(json::parse(to_json(found->op).dump()), "again");
       REQUIRE(again);
       CHECK(*again == found->op);

@@ -121,13 +121,13 @@ TEST_CASE("absurd shapes and empty axes are refused before anything runs") {
 
 TEST_CASE("an unknown operation is named") {
   place p;
-  std::ifstream in(std::string(KEVOLVE_SOURCE) + "/kb/operators/rms_norm_h4096.json");
+  std::ifstream in(std::string(KEVOLVE_SOURCE_DIR) + "/kb/operators/rms_norm_h4096.json");
   auto op = nlohmann::ordered_json::parse(in);
   auto text = op.dump();
   const auto at = text.find("aten.rsqrt.default");
   REQUIRE(at != std::string::npos);
   text.replace(at, 18, "aten.frobnicate.xy");
-  p.write("unknown.workloads.jsonl", text_of(std::string(KEVOLVE_SOURCE) + "/kb/operators/rms_norm_h4096.workloads.jsonl"));
+  p.write("unknown.workloads.jsonl", text_of(std::string(KEVOLVE_SOURCE_DIR) + "/kb/operators/rms_norm_h4096.workloads.jsonl"));
   auto r = p.run({"optimize", p.write("unknown.json", text), "--evaluations", "2"});
   CHECK(r.status != 0);
   CHECK(has(r.err, "aten.frobnicate.xy"));

@@ -41,7 +41,7 @@ TEST_CASE("a KernelBench file of each family is a SPEC, in odd sizes too") {
   std::string name = (std::filesystem::temp_directory_path() / "kevolve-kernelbench-XXXXXX").string();
   const std::filesystem::path at = mkdtemp(name.data());
   for (const char* file : {"rms_norm_odd.py", "softmax_column.py", "matmul_bias_gelu_odd.py"}) {
-    const std::string spec = std::string(KEVOLVE_SOURCE) + "/tests/system/kernelbench/" + file;
+    const std::string spec = std::string(KEVOLVE_SOURCE_DIR) + "/tests/system/kernelbench/" + file;
     auto child = background_child::start({KEVOLVE_EXECUTABLE, "optimize", spec, "--evaluations", "3", "--seed", "1", "--baselines", "none", "--python", python,
                                           "--data", (at / "data").string(), "--cache", (std::filesystem::temp_directory_path() / "kevolve-test-cache").string(),
                                           "--json"},
