@@ -44,10 +44,38 @@ const char* function_name(op code) {
     case op::sin: return "sin";
     case op::cos: return "cos";
     case op::sign: return "sign";
+    case op::tan: return "tan";
+    case op::asin: return "asin";
+    case op::acos: return "acos";
+    case op::atan: return "atan";
+    case op::sinh: return "sinh";
+    case op::cosh: return "cosh";
+    case op::asinh: return "asinh";
+    case op::acosh: return "acosh";
+    case op::atanh: return "atanh";
+    case op::erfc: return "erfc";
+    case op::lgamma: return "lgamma";
+    case op::atan2: return "atan2";
+    case op::hypot: return "hypot";
+    case op::copysign: return "copysign";
+    case op::remainder: return "fmod";
     case op::power: return "pow";
     case op::maximum: return "maximum";
     case op::minimum: return "minimum";
     case op::modulo: return "modulo";
+    default: return "";
+  }
+}
+
+bool from_libm(op code) { return code == op::power || code == op::atan2 || code == op::hypot || code == op::copysign || code == op::remainder; }
+
+const char* bit_sign(op code) {
+  switch (code) {
+    case op::bit_and: return " & ";
+    case op::bit_or: return " | ";
+    case op::bit_xor: return " ^ ";
+    case op::shift_left: return " << ";
+    case op::shift_right: return " >> ";
     default: return "";
   }
 }
@@ -307,10 +335,18 @@ text emitter::build_binary(const expr_ref& e, std::size_t depth) {
     };
     return {"(" + truth(a) + sign + truth(b) + ")", text_type::boolean, vector};
   }
+  if (const std::string sign = bit_sign(e->code); !sign.empty()) {
+    const auto whole = [](const expr_ref& x, const text& t) {
+      return x->code == op::number ? "(i64)" + std::to_string(static_cast<std::int64_t>(x->constant)) : "(i64)" + t.code;
+    };
+    return {"(" + whole(e->args[0], a) + sign + whole(e->args[1], b) + ")", text_type::integer, false};
+  }
   auto type = text_type::integer;
   const auto integral = [](const expr_ref& x, const text& t) { return t.type != text_type::real || (x->code == op::number && std::floor(x->constant) == x->constant && std::isfinite(x->constant)); };
   if (!(integral(e->args[0], a) && integral(e->args[1], b) && (a.type != text_type::real || b.type != text_type::real)))
     type = text_type::real;
+  if (vector)
+    type = text_type::real; // what is whole in a vector is a truth value: exact as a real number
   const auto operand = [&](const expr_ref& x, const text& t) {
     if (type == text_type::integer)
       return x->code == op::number ? "(i64)" + std::to_string(static_cast<std::int64_t>(x->constant)) : "(i64)" + t.code;
@@ -318,11 +354,13 @@ text emitter::build_binary(const expr_ref& e, std::size_t depth) {
   };
   std::string x = operand(e->args[0], a);
   std::string y = operand(e->args[1], b);
-  if (e->code == op::maximum || e->code == op::minimum || e->code == op::modulo || e->code == op::power) {
+  if (e->code == op::maximum || e->code == op::minimum || e->code == op::modulo || from_libm(e->code)) {
     const std::string name = function_name(e->code);
     if (!vector) {
-      if (e->code == op::power)
-        return {std::string("__builtin_pow") + (k_.real == "float" ? "f" : "") + "(" + as_real(a) + ", " + as_real(b) + ")", text_type::real, false};
+      if (e->code == op::remainder && type == text_type::integer)
+        return {"(" + y + " ? " + x + " % " + y + " : 0)", type, false};
+      if (from_libm(e->code))
+        return {"__builtin_" + name + (k_.real == "float" ? "f" : "") + "(" + as_real(a) + ", " + as_real(b) + ")", text_type::real, false};
       k_.used.scalar(name);
       return {name + "(" + x + ", " + y + ")", type, false};
     }
@@ -331,8 +369,8 @@ text emitter::build_binary(const expr_ref& e, std::size_t depth) {
       return {name + "(" + as_vector({x, text_type::real, a.vector}) + ", " + as_vector({y, text_type::real, b.vector}) + ")", text_type::real, true};
     }
     k_.used.vector("lanes", width_);
-    const std::string scalar = e->code == op::power ? "__builtin_powf" : name;
-    if (e->code != op::power)
+    const std::string scalar = from_libm(e->code) ? "__builtin_" + name + "f" : name;
+    if (!from_libm(e->code))
       k_.used.scalar(name);
     const auto p = unique("p");
     const auto q = unique("q");
@@ -447,7 +485,9 @@ text emitter::build(const expr_ref& e, std::size_t depth) {
       return {"(" + c.code + " ? " + x + " : " + y + ")", text_type::real, vector};
     }
     case op::add: case op::sub: case op::mul: case op::div: case op::maximum: case op::minimum: case op::power: case op::modulo: case op::less:
-    case op::less_equal: case op::equal: case op::not_equal: case op::logical_and: case op::logical_or: return build_binary(e, depth);
+    case op::less_equal: case op::equal: case op::not_equal: case op::logical_and: case op::logical_or:
+    case op::atan2: case op::hypot: case op::copysign: case op::remainder: case op::bit_and: case op::bit_or: case op::bit_xor: case op::shift_left:
+    case op::shift_right: return build_binary(e, depth);
     default: return build_call(e, depth);
   }
 }
@@ -498,7 +538,7 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
           ok = ok && !depends_on(a, loop);
       if (e.code == op::lower_bound || e.code == op::upper_bound)
         ok = ok && !depends_on(e.args[0], loop);
-      if (e.code == op::modulo || e.code == op::position)
+      if (e.code == op::modulo || e.code == op::position || *bit_sign(e.code) != 0)
         ok = ok && !depends_on(std::make_shared<const expr>(e), loop);
     });
     if (!ok)

@@ -33,6 +33,8 @@ public:
 
   /// Expressions from here on are vectors along `loop` (empty: scalars).
   void vectorize(const std::string& loop, int width) { vector_loop_ = loop, width_ = width; }
+  /// Are expressions vectors now, and is each lane's place another?
+  [[nodiscard]] bool varies_by_lane(const index& target) const { return !vector_loop_.empty() && target.depends_on(vector_loop_); }
   /// Counts common parts of what will be emitted next at the innermost depth.
   void announce(const std::vector<expr_ref>& all);
   text emit(const expr_ref& e, std::size_t depth);

@@ -15,6 +15,8 @@ enum class op {
   number, load, position, // position: an index as a number (at[0])
   add, sub, mul, div, maximum, minimum, power, modulo,
   neg, exp, log, log1p, expm1, sqrt, rsqrt, tanh, erf, abs, floor, ceil, round, trunc, sin, cos, sign,
+  tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, erfc, lgamma, atan2, hypot, copysign, remainder, // libm's; remainder: fmod
+  bit_and, bit_or, bit_xor, shift_left, shift_right, // integers
   less, less_equal, equal, not_equal, logical_and, logical_or, logical_not, is_nan,
   in_range, // all of at[] are >= 0
   select,   // args: condition, then, otherwise
@@ -59,7 +61,8 @@ struct value {
   combiner combine = combiner::none;
   bool last_nan = false;         // argmax, argmin: the last NaN wins (pooling), not the first
   expr_ref body;                 // over dims and `over`
-  int input = -1;                // position among the operator's inputs
+  int input = -1;                // position among the operator's inputs; -1: `written`
+  std::shared_ptr<const std::vector<double>> written; // input: a constant of the reference, row-major
   std::vector<int> outputs;      // positions among the operator's outputs that this value's storage is
 };
 

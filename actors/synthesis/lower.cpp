@@ -7,7 +7,7 @@
 namespace kevolve::synthesis {
 
 std::string base_name(const std::string& op) {
-  auto name = op.substr(op.rfind("aten.", 0) == 0 ? 5 : 0);
+  auto name = op.substr(op.rfind("aten.", 0) == 0 ? 5 : op.rfind("kevolve.", 0) == 0 ? 8 : 0);
   name = name.substr(0, name.find('.'));
   if (name.size() > 1 && name.back() == '_' && name[name.size() - 2] != '_')
     name.pop_back(); // in-place form
@@ -156,6 +156,9 @@ std::vector<index> lowering::output_shape(std::size_t which) {
     fail("has no output " + std::to_string(which));
     return out;
   }
+  if (which == 0) // where nobody reads the first output it has no shape; those rules that ask have outputs of one shape
+    while (which + 1 < node_->outputs.size() && node_->outputs[which].name.empty())
+      ++which;
   for (const auto& s : node_->outputs[which].shape) {
     argument a;
     a.kind = argument_kind::expression;
@@ -203,11 +206,19 @@ expr_ref lowering::read_broadcast(const tensor_ref& t, const std::vector<index>&
 }
 
 expr_ref lowering::gather(const tensor_ref& t, std::vector<index> at, std::size_t dim, const expr_ref& which) {
-  const index extent = t.shape[dim];
-  at[dim] = index::loop("@0", extent);
+  return gather(t, std::move(at), {{dim, which}});
+}
+
+expr_ref lowering::gather(const tensor_ref& t, std::vector<index> at, const std::vector<std::pair<std::size_t, expr_ref>>& which) {
+  std::vector<expr_ref> found;
+  for (const auto& [dim, i] : which) {
+    const index extent = t.shape[dim];
+    at[dim] = index::loop("@" + std::to_string(found.size()), extent);
+    const auto negative = make(op::less, {i, make(op::to_integer, {number(0)})});
+    found.push_back(make(op::select, {negative, make(op::add, {i, position(extent)}), i}));
+  }
   auto e = *read(t, at);
-  const auto negative = make(op::less, {which, make(op::to_integer, {number(0)})});
-  e.looked_up = {make(op::select, {negative, make(op::add, {which, position(extent)}), which})};
+  e.looked_up = std::move(found);
   return std::make_shared<const expr>(std::move(e));
 }
 
@@ -300,6 +311,25 @@ tensor_ref lowering::reduce(const std::string& name, dtype type, const std::vect
   v.body = body(at);
   if (chosen)
     v.body = make(op::select, {v.body, chosen(at)}); // argmax and argmin: what is compared, what is remembered
+  out.value = append(std::move(v));
+  return out;
+}
+
+tensor_ref lowering::literal(const std::string& name, dtype type, const std::vector<index>& shape, std::vector<double> values) {
+  value v;
+  v.name = name;
+  v.type = type;
+  v.kind = value::kind_t::input;
+  tensor_ref out{-1, {}, shape, type};
+  const auto formal = formals(shape);
+  for (std::size_t d = 0; d < shape.size(); ++d)
+    if (!shape[d].is(1)) {
+      v.dims.push_back(new_dimension(shape[d], d));
+      out.at.push_back(formal[d]);
+    }
+  if (!(product(shape) == index(static_cast<std::int64_t>(values.size()))))
+    fail("expected as many values as the shape has elements, found " + std::to_string(values.size()));
+  v.written = std::make_shared<const std::vector<double>>(std::move(values));
   out.value = append(std::move(v));
   return out;
 }
@@ -439,7 +469,8 @@ result<void> lowering::lower_nodes() {
   std::set<std::string> unknown;
   const auto rule_of = [](const std::string& op) -> lower_rule {
     const auto name = base_name(op);
-    for (const auto* table : {&pointwise_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules()})
+    for (const auto* table : {&pointwise_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules(), &loss_rules(),
+                              &resampling_rules(), &update_rules()})
       if (const auto found = table->find(name); found != table->end())
         return found->second;
     return nullptr;
@@ -507,7 +538,7 @@ void lowering::drop_dead_values() {
   std::vector<bool> live(out_.values.size(), false);
   for (std::size_t i = out_.values.size(); i-- > 0;) {
     auto& v = out_.values[i];
-    live[i] = live[i] || !v.outputs.empty() || v.kind == value::kind_t::input;
+    live[i] = live[i] || !v.outputs.empty() || (v.kind == value::kind_t::input && !v.written);
     if (live[i] && v.body)
       for (const int l : loads_of(v.body))
         live[static_cast<std::size_t>(l)] = true;

@@ -51,12 +51,15 @@ public:
   expr_ref read_broadcast(const tensor_ref& t, const std::vector<index>& at);
   /// Reads t at `at` with position `dim` replaced by an integer that is itself read (negative counts from the end).
   expr_ref gather(const tensor_ref& t, std::vector<index> at, std::size_t dim, const expr_ref& which);
+  expr_ref gather(const tensor_ref& t, std::vector<index> at, const std::vector<std::pair<std::size_t, expr_ref>>& which);
   /// A tensor argument or a number.
   element operand(const std::string& argument_name);
   tensor_ref map(const std::string& name, dtype type, const std::vector<index>& shape, const element& body);
   /// Reduces `over` dimensions of `shape`; the result has the others (or extent 1 with keepdim).
   tensor_ref reduce(const std::string& name, dtype type, const std::vector<index>& shape, const std::vector<std::size_t>& over, bool keepdim,
                     combiner c, const element& body, const element& chosen = {}, bool last_nan = false);
+  /// A constant of the reference; as many values as `shape` has elements.
+  tensor_ref literal(const std::string& name, dtype type, const std::vector<index>& shape, std::vector<double> values);
   tensor_ref scan(const std::string& name, dtype type, const std::vector<index>& shape, std::size_t along, combiner c, const element& body);
   /// The tensor is an input of the operator, element for element.
   bool is_whole_input(const tensor_ref& t) const;
@@ -97,6 +100,12 @@ const lower_table& reduction_rules();
 const lower_table& contraction_rules();
 const lower_table& window_rules();
 const lower_table& search_rules();
+const lower_table& loss_rules();
+const lower_table& resampling_rules();
+const lower_table& update_rules();
+
+/// A bound of slice: negative counts from the end, beyond the end is the end.
+index slice_bound(lowering& l, const char* argument_name, const index& extent, const index& otherwise);
 
 /// Errors name every operation that cannot be generated.
 result<program> lower(const operator_definition& op);

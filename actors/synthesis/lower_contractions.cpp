@@ -1,11 +1,9 @@
 // Products summed over shared dimensions: matrix products of every shape, and convolutions as the same thing over windows.
+#include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
 
 namespace kevolve::synthesis {
 namespace {
-
-expr_ref operator*(expr_ref a, expr_ref b) { return make(op::mul, {std::move(a), std::move(b)}); }
-expr_ref operator+(expr_ref a, expr_ref b) { return make(op::add, {std::move(a), std::move(b)}); }
 
 /// a [.., M, K] x b [.., K, N] with broadcast leading dimensions; vectors lose their dimension again.
 tensor_ref product_of(lowering& l, const tensor_ref& a, const tensor_ref& b, const std::string& name) {

@@ -1,4 +1,5 @@
 // Element-wise operations as scalar expressions; PyTorch's definitions, with its handling of NaN and thresholds.
+#include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
 
 #include <cmath>
@@ -7,19 +8,7 @@
 namespace kevolve::synthesis {
 namespace {
 
-expr_ref operator+(expr_ref a, expr_ref b) { return make(op::add, {std::move(a), std::move(b)}); }
-expr_ref operator-(expr_ref a, expr_ref b) { return make(op::sub, {std::move(a), std::move(b)}); }
-expr_ref operator*(expr_ref a, expr_ref b) { return make(op::mul, {std::move(a), std::move(b)}); }
-expr_ref operator/(expr_ref a, expr_ref b) { return make(op::div, {std::move(a), std::move(b)}); }
-expr_ref call(op code, expr_ref x) { return make(code, {std::move(x)}); }
-expr_ref less(expr_ref a, expr_ref b) { return make(op::less, {std::move(a), std::move(b)}); }
-expr_ref choose(expr_ref c, expr_ref a, expr_ref b) { return make(op::select, {std::move(c), std::move(a), std::move(b)}); }
-expr_ref sigmoid(const expr_ref& x) { return number(1) / (number(1) + call(op::exp, call(op::neg, x))); }
 expr_ref softplus(const expr_ref& x) { return call(op::log1p, call(op::exp, x)); }
-/// min(max(x, low), high), NaN kept.
-expr_ref clamped(const expr_ref& x, double low, double high) {
-  return make(op::minimum, {make(op::maximum, {x, number(low)}), number(high)});
-}
 
 using unary = expr_ref (*)(lowering&, const expr_ref&);
 
@@ -80,6 +69,123 @@ expr_ref power_of(const expr_ref& x, double p) {
     return p < 0 ? number(1) / out : out;
   }
   return make(op::power, {x, number(p)});
+}
+
+void round(lowering& l) {
+  const auto x = l.operand("self");
+  const double scale = std::pow(10.0, static_cast<double>(l.integer("decimals", 0)));
+  l.bind(0, l.map(l.name(), l.node().outputs.at(0).type, l.output_shape(), [&](const std::vector<index>& at) {
+    return scale == 1 ? call(op::round, x(at)) : call(op::round, x(at) * number(scale)) / number(scale);
+  }));
+}
+
+/// One expression of two operands with broadcasting.
+using of_two = expr_ref (*)(lowering&, const expr_ref& x, const expr_ref& y);
+template <of_two F>
+void pair(lowering& l) {
+  const auto a = l.operand("self");
+  const auto b = l.operand("other");
+  l.bind(0, l.map(l.name(), l.node().outputs.at(0).type, l.output_shape(), [&](const std::vector<index>& at) { return F(l, a(at), b(at)); }));
+}
+
+expr_ref log_add_exp(lowering&, const expr_ref& x, const expr_ref& y) {
+  const auto same = call(op::equal, x, y); // infinities
+  return choose(same, x + number(M_LN2), call(op::maximum, x, y) + call(op::log1p, call(op::exp, call(op::neg, call(op::abs, x - y)))));
+}
+/// fmax and fmin: a NaN loses.
+template <op Code>
+expr_ref without_nan(lowering&, const expr_ref& x, const expr_ref& y) {
+  return choose(call(op::is_nan, x), y, choose(call(op::is_nan, y), x, call(Code, x, y)));
+}
+expr_ref logical_xor(lowering&, const expr_ref& x, const expr_ref& y) {
+  return call(op::not_equal, call(op::to_integer, call(op::to_boolean, x)), call(op::to_integer, call(op::to_boolean, y)));
+}
+/// Quotients of integers round down; a division by 0 gives 0 (PyTorch raises).
+expr_ref floor_quotient_of(lowering& l, const expr_ref& x, const expr_ref& y) {
+  if (is_floating(l.node().outputs.at(0).type))
+    return call(op::floor, x / y);
+  return call(op::to_integer, call(op::floor, call(op::to_real, x) / call(op::to_real, y)));
+}
+
+/// Bits of integers; of truth values the logical operation.
+template <op Bits, op Logical>
+void bitwise(lowering& l) {
+  const bool truth = l.node().outputs.at(0).type == dtype::boolean;
+  const auto a = l.operand("self");
+  const auto b = l.operand("other");
+  l.bind(0, l.map(l.name(), l.node().outputs.at(0).type, l.output_shape(), [&](const std::vector<index>& at) { return call(truth ? Logical : Bits, a(at), b(at)); }));
+}
+expr_ref bitwise_not(lowering& l, const expr_ref& x) {
+  return l.node().outputs.at(0).type == dtype::boolean ? call(op::logical_not, x) : number(-1) - x;
+}
+
+/// Gradients of activations: grad_output times the derivative at self (or at output).
+using derivative = expr_ref (*)(lowering&, const expr_ref& g, const expr_ref& x);
+template <derivative F>
+void backward(lowering& l) {
+  const auto g = l.operand("grad_output");
+  const auto x = l.operand(l.find("self") != nullptr ? "self" : "output");
+  l.bind(0, l.map(l.name(), l.node().outputs.at(0).type, l.output_shape(), [&](const std::vector<index>& at) { return F(l, g(at), x(at)); }));
+}
+expr_ref gelu_gradient(lowering& l, const expr_ref& g, const expr_ref& x) {
+  if (l.text("approximate", "none") == "tanh") {
+    const double c = std::sqrt(2 / M_PI);
+    const auto t = call(op::tanh, number(c) * (x + number(0.044715) * (x * x * x)));
+    return g * (number(0.5) * (number(1) + t) + number(0.5) * x * (number(1) - t * t) * number(c) * (number(1) + number(3 * 0.044715) * x * x));
+  }
+  const auto density = call(op::exp, number(-0.5) * x * x) * number(1 / std::sqrt(2 * M_PI));
+  return g * (number(0.5) * (number(1) + call(op::erf, x * number(M_SQRT1_2))) + x * density);
+}
+expr_ref silu_gradient(lowering&, const expr_ref& g, const expr_ref& x) {
+  const auto s = sigmoid(x);
+  return g * (s * (number(1) + x * (number(1) - s)));
+}
+expr_ref threshold_gradient(lowering& l, const expr_ref& g, const expr_ref& x) {
+  return choose(call(op::less_equal, x, number(l.real("threshold").value_or(0))), number(0), g);
+}
+expr_ref tanh_gradient(lowering&, const expr_ref& g, const expr_ref& y) { return g * (number(1) - y * y); }
+expr_ref sigmoid_gradient(lowering&, const expr_ref& g, const expr_ref& y) { return g * ((number(1) - y) * y); }
+
+expr_ref frac(lowering&, const expr_ref& x) { return x - call(op::trunc, x); }
+expr_ref is_infinite(lowering&, const expr_ref& x) { return call(op::equal, call(op::abs, x), number(std::numeric_limits<double>::infinity())); }
+expr_ref sign_bit(lowering&, const expr_ref& x) { return less(call(op::copysign, number(1), x), number(0)); }
+expr_ref hard_shrink(lowering& l, const expr_ref& x) {
+  return choose(call(op::less_equal, call(op::abs, x), number(l.real("lambd").value_or(0.5))), number(0), x);
+}
+expr_ref soft_shrink(lowering& l, const expr_ref& x) {
+  const double d = l.real("lambd").value_or(0.5);
+  return choose(less(number(d), x), x - number(d), choose(less(x, number(-d)), x + number(d), choose(call(op::is_nan, x), x, number(0))));
+}
+expr_ref logit(lowering& l, const expr_ref& x) {
+  const auto eps = l.real("eps");
+  const auto y = eps ? clamped(x, *eps, 1 - *eps) : x;
+  return call(op::log, y / (number(1) - y));
+}
+expr_ref nan_to_num(lowering& l, const expr_ref& x) {
+  const double most = std::numeric_limits<float>::max();
+  const double infinity = std::numeric_limits<double>::infinity();
+  return choose(call(op::is_nan, x), number(l.real("nan").value_or(0)),
+                choose(call(op::equal, x, number(infinity)), number(l.real("posinf").value_or(most)),
+                       choose(call(op::equal, x, number(-infinity)), number(l.real("neginf").value_or(-most)), x)));
+}
+
+void linspace(lowering& l) {
+  const double start = l.real("start").value_or(0);
+  const double end = l.real("end").value_or(1);
+  const auto n = l.integer("steps", 1);
+  std::vector<double> all;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0;
+    all.push_back(i < n / 2 ? start + step * static_cast<double>(i) : end - step * static_cast<double>(n - 1 - i));
+  }
+  l.bind(0, l.literal(l.name(), l.node().outputs.at(0).type, l.output_shape(), std::move(all)));
+}
+
+void eye(lowering& l) {
+  const auto type = l.node().outputs.at(0).type;
+  l.bind(0, l.map(l.name(), type, l.output_shape(), [&](const std::vector<index>& at) {
+    return choose(in_range({at[0] - at[1], at[1] - at[0]}), number(1), number(0));
+  }));
 }
 
 void pow(lowering& l) {
@@ -171,7 +277,8 @@ void prelu(lowering& l) {
     std::vector<index> channel;
     if (!w.shape.empty())
       channel.push_back(w.shape[0].is(1) ? index(0) : at.size() > 1 ? at[1] : at[0]);
-    return choose(less(number(0), l.read(x, at)), l.read(x, at), l.read(x, at) * l.read(w, channel));
+    const auto slope = w.shape.size() == at.size() ? l.read_broadcast(w, at) : l.read(w, channel);
+    return choose(less(number(0), l.read(x, at)), l.read(x, at), l.read(x, at) * slope);
   }));
 }
 
@@ -231,6 +338,10 @@ void xlogy(lowering& l) {
   }));
 }
 
+expr_ref xlog1py(lowering&, const expr_ref& x, const expr_ref& y) {
+  return choose(call(op::is_nan, y), y, choose(call(op::equal, x, number(0)), number(0), x * call(op::log1p, y)));
+}
+
 void glu(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const auto dim = l.wrap(l.integer("dim", -1), x.shape.size());
@@ -240,41 +351,6 @@ void glu(lowering& l) {
     second[dim] = second[dim] + shape[dim];
     return l.read(x, at) * sigmoid(l.read(x, second));
   }));
-}
-
-/// mse_loss and smooth_l1_loss in their unreduced part; the reduction follows as for any sum.
-void loss(lowering& l) {
-  const auto a = l.operand("self");
-  const auto b = l.operand("target");
-  const auto reduction = l.integer("reduction", 1);
-  const tensor_ref x = l.tensor("self");
-  const auto kind = base_name(l.node().op);
-  const double beta = l.real("beta").value_or(1);
-  const double delta = l.real("delta").value_or(1);
-  const auto each = [&](const std::vector<index>& at) {
-    const auto d = a(at) - b(at);
-    if (kind == "mse_loss")
-      return d * d;
-    const auto size = call(op::abs, d);
-    if (kind == "l1_loss")
-      return size;
-    if (kind == "huber_loss")
-      return choose(make(op::less_equal, {size, number(delta)}), number(0.5) * d * d, number(delta) * (size - number(0.5 * delta)));
-    return beta == 0 ? size : choose(less(size, number(beta)), number(0.5 / beta) * d * d, size - number(0.5 * beta));
-  };
-  if (reduction == 0) {
-    l.bind(0, l.map(l.name(), x.type, x.shape, each));
-    return;
-  }
-  std::vector<std::size_t> all;
-  for (std::size_t d = 0; d < x.shape.size(); ++d)
-    all.push_back(d);
-  auto sum = l.reduce(l.name(reduction == 1 ? "sum" : ""), x.type, x.shape, all, false, combiner::sum, each);
-  if (reduction == 1)
-    sum = l.map(l.name(), x.type, {}, [&, sum](const std::vector<index>&) {
-      return l.read(sum, {}) / call(op::to_real, position(l.product(x.shape)));
-    });
-  l.bind(0, sum);
 }
 
 expr_ref silu(lowering&, const expr_ref& x) { return x / (number(1) + call(op::exp, call(op::neg, x))); }
@@ -310,9 +386,9 @@ const lower_table& pointwise_rules() {
     {"neg", pointwise<plain<op::neg>>}, {"exp", pointwise<plain<op::exp>>}, {"log", pointwise<plain<op::log>>}, {"log1p", pointwise<plain<op::log1p>>},
     {"expm1", pointwise<plain<op::expm1>>}, {"sqrt", pointwise<plain<op::sqrt>>}, {"rsqrt", pointwise<plain<op::rsqrt>>}, {"tanh", pointwise<plain<op::tanh>>},
     {"erf", pointwise<plain<op::erf>>}, {"abs", pointwise<plain<op::abs>>}, {"floor", pointwise<plain<op::floor>>}, {"ceil", pointwise<plain<op::ceil>>},
-    {"round", pointwise<plain<op::round>>}, {"trunc", pointwise<plain<op::trunc>>}, {"sin", pointwise<plain<op::sin>>}, {"cos", pointwise<plain<op::cos>>},
+    {"round", round}, {"trunc", pointwise<plain<op::trunc>>}, {"sin", pointwise<plain<op::sin>>}, {"cos", pointwise<plain<op::cos>>},
     {"sign", pointwise<plain<op::sign>>}, {"isnan", pointwise<plain<op::is_nan>>}, {"logical_not", pointwise<plain<op::logical_not>>},
-    {"bitwise_not", pointwise<plain<op::logical_not>>}, {"gelu", pointwise<gelu>}, {"elu", pointwise<elu>}, {"hardtanh", pointwise<hardtanh>},
+    {"bitwise_not", pointwise<bitwise_not>}, {"gelu", pointwise<gelu>}, {"elu", pointwise<elu>}, {"hardtanh", pointwise<hardtanh>},
     {"softplus", pointwise<softplus_with_threshold>}, {"leaky_relu", pointwise<leaky_relu>}, {"silu", pointwise<silu>}, {"mish", pointwise<mish>},
     {"sigmoid", pointwise<sigmoid_of>}, {"log_sigmoid", pointwise<log_sigmoid>}, {"log_sigmoid_forward", pointwise<log_sigmoid>},
     {"hardswish", pointwise<hardswish>}, {"hardsigmoid", pointwise<hardsigmoid>}, {"relu", pointwise<relu>}, {"relu6", pointwise<relu6>},
@@ -322,12 +398,24 @@ const lower_table& pointwise_rules() {
     {"true_divide", binary<op::div>}, {"maximum", binary<op::maximum>}, {"minimum", binary<op::minimum>}, {"remainder", binary<op::modulo>},
     {"lt", binary<op::less>}, {"le", binary<op::less_equal>}, {"gt", swapped_comparison<op::less>}, {"ge", swapped_comparison<op::less_equal>},
     {"eq", binary<op::equal>}, {"ne", binary<op::not_equal>}, {"logical_and", binary<op::logical_and>}, {"logical_or", binary<op::logical_or>},
-    {"bitwise_and", binary<op::logical_and>}, {"bitwise_or", binary<op::logical_or>}, {"clamp", clamp}, {"clamp_min", clamp}, {"clamp_max", clamp},
+    {"bitwise_and", bitwise<op::bit_and, op::logical_and>}, {"bitwise_or", bitwise<op::bit_or, op::logical_or>}, {"__and__", bitwise<op::bit_and, op::logical_and>},
+    {"__or__", bitwise<op::bit_or, op::logical_or>}, {"bitwise_xor", bitwise<op::bit_xor, op::not_equal>}, {"__xor__", bitwise<op::bit_xor, op::not_equal>},
+    {"__lshift__", bitwise<op::shift_left, op::shift_left>}, {"__rshift__", bitwise<op::shift_right, op::shift_right>},
+    {"bitwise_left_shift", bitwise<op::shift_left, op::shift_left>}, {"bitwise_right_shift", bitwise<op::shift_right, op::shift_right>},
+    {"logical_xor", pair<logical_xor>}, {"floor_divide", pair<floor_quotient_of>}, {"fmax", pair<without_nan<op::maximum>>},
+    {"fmin", pair<without_nan<op::minimum>>}, {"fmod", binary<op::remainder>}, {"atan2", binary<op::atan2>}, {"hypot", binary<op::hypot>},
+    {"copysign", binary<op::copysign>}, {"logaddexp", pair<log_add_exp>}, {"tan", pointwise<plain<op::tan>>}, {"asin", pointwise<plain<op::asin>>},
+    {"acos", pointwise<plain<op::acos>>}, {"atan", pointwise<plain<op::atan>>}, {"sinh", pointwise<plain<op::sinh>>}, {"cosh", pointwise<plain<op::cosh>>},
+    {"asinh", pointwise<plain<op::asinh>>}, {"acosh", pointwise<plain<op::acosh>>}, {"atanh", pointwise<plain<op::atanh>>},
+    {"erfc", pointwise<plain<op::erfc>>}, {"lgamma", pointwise<plain<op::lgamma>>}, {"frac", pointwise<frac>}, {"isinf", pointwise<is_infinite>},
+    {"signbit", pointwise<sign_bit>}, {"hardshrink", pointwise<hard_shrink>}, {"softshrink", pointwise<soft_shrink>}, {"logit", pointwise<logit>},
+    {"nan_to_num", pointwise<nan_to_num>}, {"gelu_backward", backward<gelu_gradient>}, {"silu_backward", backward<silu_gradient>},
+    {"threshold_backward", backward<threshold_gradient>}, {"tanh_backward", backward<tanh_gradient>}, {"sigmoid_backward", backward<sigmoid_gradient>},
+    {"linspace", linspace}, {"eye", eye}, {"clamp", clamp}, {"clamp_min", clamp}, {"clamp_max", clamp},
     {"where", where}, {"masked_fill", masked_fill}, {"addcmul", addcmul}, {"addcdiv", addcmul}, {"lerp", lerp}, {"prelu", prelu}, {"_prelu_kernel", prelu},
     {"_to_copy", copy}, {"to", copy}, {"type_as", copy}, {"full", fill}, {"full_like", fill}, {"zeros", fill}, {"zeros_like", fill}, {"ones", fill},
     {"ones_like", fill}, {"new_zeros", fill}, {"new_ones", fill}, {"new_full", fill}, {"scalar_tensor", fill}, {"fill", fill}, {"arange", arange},
-    {"tril", triangle}, {"triu", triangle}, {"xlogy", xlogy}, {"glu", glu}, {"mse_loss", loss}, {"smooth_l1_loss", loss}, {"l1_loss", loss},
-    {"huber_loss", loss},
+    {"tril", triangle}, {"triu", triangle}, {"xlogy", xlogy}, {"special_xlog1py", pair<xlog1py>}, {"glu", glu},
   };
   return rules;
 }

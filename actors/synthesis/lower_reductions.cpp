@@ -1,4 +1,5 @@
 // Reductions, scans and the normalisations made of them.
+#include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
 
 #include <algorithm>
@@ -7,13 +8,6 @@
 
 namespace kevolve::synthesis {
 namespace {
-
-expr_ref operator+(expr_ref a, expr_ref b) { return make(op::add, {std::move(a), std::move(b)}); }
-expr_ref operator-(expr_ref a, expr_ref b) { return make(op::sub, {std::move(a), std::move(b)}); }
-expr_ref operator*(expr_ref a, expr_ref b) { return make(op::mul, {std::move(a), std::move(b)}); }
-expr_ref operator/(expr_ref a, expr_ref b) { return make(op::div, {std::move(a), std::move(b)}); }
-expr_ref call(op code, expr_ref x) { return make(code, {std::move(x)}); }
-expr_ref as_number(const index& i) { return i.constant() ? number(static_cast<double>(*i.constant())) : call(op::to_real, position(i)); }
 
 index extent_of(const std::vector<index>& shape, const std::vector<std::size_t>& over) {
   index n(1);
@@ -296,6 +290,22 @@ void arg_extremum(lowering& l) {
                      }));
 }
 
+void count_nonzero(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  l.bind(0, l.reduce(l.name(), dtype::int64, x.shape, over, false, combiner::sum, [&](const std::vector<index>& at) {
+    return call(op::to_integer, call(op::to_boolean, l.read(x, at)));
+  }));
+}
+
+void aminmax(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto over = l.dims("dim", x.shape.size());
+  const auto read = [&](const std::vector<index>& at) { return l.read(x, at); };
+  l.bind(0, l.reduce(l.name("", 0), x.type, x.shape, over, l.flag("keepdim", false), combiner::minimum, read));
+  l.bind(1, l.reduce(l.name("", 1), x.type, x.shape, over, l.flag("keepdim", false), combiner::maximum, read));
+}
+
 template <combiner C>
 void cumulative(lowering& l) {
   const tensor_ref x = l.tensor("self");
@@ -303,33 +313,6 @@ void cumulative(lowering& l) {
   const auto cast = is_floating(type) ? op::to_real : op::to_integer;
   l.bind(0, l.scan(l.name(), type, x.shape, l.wrap(l.integer("dim", 0), x.shape.size()), C,
                    [&](const std::vector<index>& at) { return call(cast, l.read(x, at)); }));
-}
-
-/// nll_loss: gathers one log-probability per row; the weight of ignored targets is 0.
-void nll_loss(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  const tensor_ref target = l.tensor("target");
-  const auto reduction = l.integer("reduction", 1);
-  const double ignored = static_cast<double>(l.integer("ignore_index", -100));
-  if (x.shape.size() != 2)
-    return l.fail("only two-dimensional input is supported");
-  const auto weight_of = [&](const std::vector<index>& at) {
-    const auto kept_row = call(op::to_real, make(op::not_equal, {l.read(target, {at[0]}), call(op::to_integer, number(ignored))}));
-    return l.has("weight") ? kept_row * l.gather(l.tensor("weight"), {index(0)}, 0, l.read(target, {at[0]})) : kept_row;
-  };
-  const auto each = [&](const std::vector<index>& at) {
-    const auto ignore = make(op::equal, {l.read(target, {at[0]}), call(op::to_integer, number(ignored))});
-    return make(op::select, {ignore, number(0), call(op::neg, l.gather(x, {at[0], index(0)}, 1, l.read(target, {at[0]}))) * weight_of(at)});
-  };
-  const std::vector<index> rows{x.shape[0]};
-  const auto weight = l.reduce(l.name("weight"), x.type, rows, {0}, false, combiner::sum, weight_of);
-  if (reduction == 0) {
-    l.bind(0, l.map(l.name(), x.type, rows, each));
-  } else {
-    const auto sum = l.reduce(l.name(reduction == 1 ? "sum" : ""), x.type, rows, {0}, false, combiner::sum, each);
-    l.bind(0, reduction == 2 ? sum : l.map(l.name(), x.type, {}, [&](const std::vector<index>&) { return l.read(sum, {}) / l.read(weight, {}); }));
-  }
-  l.bind(1, weight);
 }
 
 } // namespace
@@ -344,8 +327,7 @@ const lower_table& reduction_rules() {
     {"layer_norm", layer_norm}, {"native_group_norm", group_norm}, {"group_norm", group_norm}, {"native_batch_norm", batch_norm},
     {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
     {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
-    {"argmin", arg_extremum<false>}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>}, {"nll_loss_forward", nll_loss},
-    {"nll_loss", nll_loss},
+    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"aminmax", aminmax}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
   };
   return rules;
 }

@@ -1,12 +1,11 @@
 // Sorting and searching: short tables by counting in vectors, long ones by halving.
+#include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
 
 namespace kevolve::synthesis {
 namespace {
 
 constexpr std::int64_t short_table = 256; // up to it counting wins (one thread, Sapphire Rapids: 64 borders 2.5 times as fast)
-
-expr_ref call(op code, expr_ref x) { return make(code, {std::move(x)}); }
 
 /// How many boundaries lie before each element: vectors of comparisons beat a search among few.
 void count_before(lowering& l, const tensor_ref& x, const tensor_ref& borders, bool right) {
@@ -42,37 +41,110 @@ void search_sorted(lowering& l) {
   }));
 }
 
-/// Sorts a short vector by counting what comes before each element (n * n comparisons; NaN last).
-void sort(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  if (x.shape.size() != 1 || !x.shape[0].constant() || *x.shape[0].constant() > short_table || l.flag("descending", false) || x.type != dtype::float32)
-    return l.fail("sort is supported for float32 vectors of at most 256, ascending");
-  const auto n = x.shape[0];
-  const auto rank = l.reduce(l.name("rank"), x.type, {n, n}, {1}, false, combiner::sum, [&](const std::vector<index>& at) {
-    const auto mine = l.read(x, {at[0]});
-    const auto other = l.read(x, {at[1]});
+/// Where each element along one dimension stands in the order: n comparisons each. Stable; NaN is greater than all.
+struct ranking {
+  tensor_ref x, rank;
+  std::size_t dim = 0;
+  index n;
+};
+
+std::optional<ranking> ranking_of(lowering& l, const tensor_ref& x, std::size_t dim, bool descending) {
+  ranking r{x, {}, dim, x.shape.empty() ? index(1) : x.shape[dim]};
+  if (x.shape.empty() || !r.n.constant() || *r.n.constant() > short_table) {
+    l.fail("an order among more than " + std::to_string(short_table) + " elements, or a number that is no constant, is not supported");
+    return std::nullopt;
+  }
+  auto space = x.shape;
+  space.push_back(r.n);
+  r.rank = l.reduce(l.name("rank"), dtype::float32, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
+    const std::vector<index> own(at.begin(), at.end() - 1);
+    auto others = own;
+    others[dim] = at.back();
+    const auto mine = l.read(x, own);
+    const auto other = l.read(x, others);
+    const auto both = [](expr_ref a, expr_ref b) { return call(op::logical_and, std::move(a), std::move(b)); };
+    const auto either = [](expr_ref a, expr_ref b) { return call(op::logical_or, std::move(a), std::move(b)); };
+    const auto first = descending ? less(mine, other) : less(other, mine);
+    const auto same = call(op::equal, mine, other);
+    const auto earlier = in_range({own[dim] - at.back() - 1});
+    if (!is_floating(x.type))
+      return call(op::to_real, either(first, both(same, earlier)));
     const auto mine_nan = call(op::is_nan, mine);
     const auto other_nan = call(op::is_nan, other);
-    const auto both = [](expr_ref a, expr_ref b) { return make(op::logical_and, {std::move(a), std::move(b)}); };
-    const auto either = [](expr_ref a, expr_ref b) { return make(op::logical_or, {std::move(a), std::move(b)}); };
-    const auto same = either(make(op::equal, {mine, other}), both(mine_nan, other_nan));
-    const auto before = either(either(make(op::less, {other, mine}), both(mine_nan, call(op::logical_not, other_nan))), both(same, in_range({at[0] - at[1] - 1})));
-    return call(op::to_real, before);
+    const auto by_nan = descending ? both(other_nan, call(op::logical_not, mine_nan)) : both(mine_nan, call(op::logical_not, other_nan));
+    return call(op::to_real, either(either(first, by_nan), both(either(same, both(mine_nan, other_nan)), earlier)));
   });
-  const auto picked = [&](const std::string& name, dtype type, const lowering::element& what) {
-    return l.reduce(name, type, {n, n}, {1}, false, combiner::sum, [&](const std::vector<index>& at) {
-      return make(op::select, {make(op::equal, {l.read(rank, {at[1]}), call(op::to_real, position(at[0]))}), what({at[1]}), is_floating(type) ? number(0) : call(op::to_integer, number(0))});
+  return r;
+}
+
+/// Over `shape` (x's with another extent along the dimension): the element, or its position, that stands at `wanted(at)`.
+tensor_ref picked(lowering& l, const ranking& r, const std::string& name, const std::vector<index>& shape, bool positions, const lowering::element& wanted) {
+  auto space = shape;
+  space.push_back(r.n);
+  const auto type = positions ? dtype::int64 : r.x.type;
+  return l.reduce(name, type, space, {shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
+    const std::vector<index> out(at.begin(), at.end() - 1);
+    auto from = out;
+    from[r.dim] = at.back();
+    const auto here = call(op::equal, l.read(r.rank, from), wanted(out));
+    const auto nothing = is_floating(type) ? number(0) : call(op::to_integer, number(0));
+    return choose(here, positions ? position(at.back()) : l.read(r.x, from), nothing);
+  });
+}
+
+std::size_t sorted_dimension(lowering& l, const tensor_ref& x) { return x.shape.empty() ? 0 : l.wrap(l.integer("dim", -1), x.shape.size()); }
+
+/// sort, argsort, topk: the first of the order, with their positions.
+void sort(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto dim = sorted_dimension(l, x);
+  const bool top = base_name(l.node().op) == "topk";
+  const auto r = ranking_of(l, x, dim, top ? l.flag("largest", true) : l.flag("descending", false));
+  if (!r)
+    return;
+  auto shape = x.shape;
+  if (top)
+    shape[dim] = index(l.integer("k", 1));
+  const auto place = [&](const std::vector<index>& at) { return call(op::to_real, position(at[dim])); };
+  const bool only_positions = base_name(l.node().op) == "argsort";
+  for (std::size_t o = 0; o < l.node().outputs.size(); ++o)
+    l.bind(o, picked(l, *r, l.name("", o), shape, only_positions || o == 1, place));
+}
+
+/// kthvalue, median: one element of the order. The median of a row with NaN is the first of them.
+void one_of_order(lowering& l) {
+  tensor_ref x = l.tensor("self");
+  const bool median = base_name(l.node().op) != "kthvalue";
+  const bool flat = l.find("dim") == nullptr && median;
+  if (flat)
+    x = l.reshaped(x, {l.product(x.shape)});
+  const auto dim = sorted_dimension(l, x);
+  const auto r = ranking_of(l, x, dim, false);
+  if (!r)
+    return;
+  auto shape = x.shape;
+  shape[dim] = index(1);
+  const auto n = *r->n.constant();
+  tensor_ref numbers;
+  if (median)
+    numbers = l.reduce(l.name("numbers"), dtype::float32, x.shape, {dim}, true, combiner::sum, [&](const std::vector<index>& at) {
+      return call(op::to_real, call(op::logical_not, call(op::is_nan, l.read(x, at))));
     });
+  const auto place = [&](const std::vector<index>& at) {
+    if (!median)
+      return number(static_cast<double>(l.integer("k", 1) - 1));
+    const auto known = l.read(numbers, at);
+    return choose(less(known, number(static_cast<double>(n))), known, number(static_cast<double>((n - 1) / 2)));
   };
-  l.bind(0, picked(l.name(), x.type, [&](const std::vector<index>& at) { return l.read(x, at); }));
-  if (l.node().outputs.size() > 1)
-    l.bind(1, picked(l.name("", 1), dtype::int64, [&](const std::vector<index>& at) { return position(at[0]); }));
+  for (std::size_t o = 0; o < l.node().outputs.size(); ++o)
+    l.bind(o, l.reshaped(picked(l, *r, l.name("", o), shape, o == 1, place), l.output_shape()));
 }
 
 } // namespace
 
 const lower_table& search_rules() {
-  static const lower_table rules{{"bucketize", search_sorted}, {"searchsorted", search_sorted}, {"sort", sort}};
+  static const lower_table rules{{"bucketize", search_sorted}, {"searchsorted", search_sorted}, {"sort", sort},
+                                 {"argsort", sort}, {"topk", sort}, {"kthvalue", one_of_order}, {"median", one_of_order}};
   return rules;
 }
 

@@ -47,7 +47,8 @@ void expand(lowering& l) {
   }));
 }
 
-/// A bound of slice: negative counts from the end, beyond the end is the end.
+} // namespace
+
 index slice_bound(lowering& l, const char* argument_name, const index& extent, const index& otherwise) {
   if (!l.has(argument_name))
     return otherwise;
@@ -62,6 +63,8 @@ index slice_bound(lowering& l, const char* argument_name, const index& extent, c
   }
   return extent.constant() && *c > *extent.constant() ? extent : given;
 }
+
+namespace {
 
 void slice(lowering& l) {
   const tensor_ref t = l.tensor("self");
@@ -181,14 +184,48 @@ void roll(lowering& l) {
   const tensor_ref t = l.tensor("self");
   const auto shifts = l.integers("shifts");
   const auto over = l.integers("dims");
+  if (over.empty() && shifts.size() == 1) { // over the flattened tensor
+    const index n = l.product(t.shape);
+    const auto flat = l.reshaped(t, {n});
+    return l.bind(0, l.reshaped(l.view(flat, {n}, [&](std::vector<index> at) {
+      at[0] = modulo(at[0] + n - modulo(index(shifts[0]), n), n);
+      return at;
+    }), t.shape));
+  }
   if (over.size() != shifts.size())
-    return l.fail("roll over the flattened tensor is not supported");
+    return l.fail("expected as many shifts as dimensions");
   l.bind(0, l.view(t, t.shape, [&](std::vector<index> at) {
     for (std::size_t k = 0; k < over.size(); ++k) {
       const auto d = l.wrap(over[k], at.size());
       at[d] = modulo(at[d] + t.shape[d] - modulo(index(shifts[k]), t.shape[d]), t.shape[d]);
     }
     return at;
+  }));
+}
+
+void repeat(lowering& l) {
+  const tensor_ref t = l.tensor("self");
+  l.bind(0, l.view(t, l.output_shape(), [&](const std::vector<index>& at) {
+    std::vector<index> inner;
+    for (std::size_t d = 0; d < t.shape.size(); ++d)
+      inner.push_back(modulo(at[at.size() - t.shape.size() + d], t.shape[d]));
+    return inner;
+  }));
+}
+
+/// Strides and offset count elements of self, which PyTorch holds row-major: an input does.
+void as_strided(lowering& l) {
+  const tensor_ref t = l.tensor("self");
+  const auto strides = l.integers("stride");
+  const index offset(l.integer("storage_offset", 0));
+  if (!l.is_whole_input(t))
+    return l.fail("as_strided of what is no whole input is not supported");
+  const auto flat = l.reshaped(t, {l.product(t.shape)});
+  l.bind(0, l.view(flat, l.output_shape(), [&](const std::vector<index>& at) {
+    index linear = offset;
+    for (std::size_t d = 0; d < at.size(); ++d)
+      linear = linear + at[d] * index(strides[d]);
+    return std::vector<index>{linear};
   }));
 }
 
@@ -212,7 +249,8 @@ const lower_table& view_rules() {
     {"expand", expand}, {"expand_as", expand}, {"broadcast_to", expand}, {"slice", slice}, {"select", select}, {"narrow", slice}, {"flip", flip}, {"clone", same},
     {"contiguous", same}, {"detach", same}, {"alias", same}, {"lift_fresh", same}, {"lift_fresh_copy", same}, {"dropout", same}, {"split", split},
     {"split_with_sizes", split}, {"unsafe_split", split}, {"chunk", split}, {"unbind", unbind}, {"cat", concatenate}, {"concat", concatenate},
-    {"stack", concatenate}, {"constant_pad_nd", pad}, {"roll", roll}, {"unfold", unfold},
+    {"stack", concatenate}, {"constant_pad_nd", pad}, {"roll", roll}, {"unfold", unfold}, {"repeat", repeat},
+    {"tile", repeat}, {"as_strided", as_strided},
   };
   return rules;
 }

@@ -1,5 +1,7 @@
 #include "actors/synthesis/print.hpp"
 
+#include <bit>
+
 namespace kevolve::synthesis {
 
 std::string indented(const std::string& code, int levels) {
@@ -20,6 +22,12 @@ std::string indented(const std::string& code, int levels) {
 
 namespace {
 
+/// Rounded to nearest, ties to even.
+unsigned bfloat16_bits(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  return x != x ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
 index elements_of(const value& v) {
   index n(1);
   for (const auto& d : v.dims)
@@ -35,12 +43,25 @@ std::string axes_text(const program& p) {
   return out;
 }
 
+std::string written_text(const value& v) {
+  std::string out;
+  for (const double x : *v.written) {
+    std::string number = is_floating(v.type) ? literal(x, v.type == dtype::float64 ? "double" : "float") : std::to_string(static_cast<std::int64_t>(x));
+    if (v.type == dtype::bfloat16)
+      number = std::to_string(bfloat16_bits(static_cast<float>(x)));
+    out += (out.empty() ? "" : ", ") + number;
+  }
+  return out;
+}
+
 std::string pointers_text(const program& p) {
   std::string out;
   std::string dense;
   for (std::size_t i = 0; i < p.values.size(); ++i) {
     const auto& v = p.values[i];
-    if (v.kind == value::kind_t::input) {
+    if (v.written) {
+      out += "  static const " + std::string(c_type(v.type)) + " " + v.name + "[] = {" + written_text(v) + "};\n";
+    } else if (v.kind == value::kind_t::input) {
       out += "  const " + std::string(c_type(v.type)) + "* __restrict " + v.name + " = (const " + c_type(v.type) + "*)inputs[" + std::to_string(v.input) + "].data;\n";
     }
     for (const int o : v.outputs)

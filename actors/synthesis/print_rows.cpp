@@ -360,8 +360,10 @@ private:
   }
 
   /// A value becomes a local of the row and, where somebody else reads it, a store.
-  std::string kept(pass& s, const statement& st, const text& t) {
+  std::string kept(pass& s, const statement& st, const text& computed) {
     const auto& v = value_of(st);
+    // What depends on no lane (a constant) is still stored to every one of them.
+    const text t = !computed.vector && s.e->varies_by_lane(st.target) ? text{s.e->as_vector(computed), text_type::real, true} : computed;
     std::string code;
     if (is_local(st) && !s.ranged) {
       code += "const auto " + row_name(v) + " = " + (v.type == dtype::float32 && !t.vector ? "(float)" : "") + (t.vector ? s.e->as_vector(t) : t.code) + ";\n";

@@ -1,0 +1,183 @@
+// What in-place writes become: a tensor with a part replaced or added to, read under guards. Constants of the reference, too.
+#include "actors/synthesis/algebra.hpp"
+#include "actors/synthesis/lower.hpp"
+
+namespace kevolve::synthesis {
+namespace {
+
+constexpr std::int64_t most_indices = 256; // each element of the result compares with all of them
+
+/// self with the elements at which `inside` (all >= 0) holds taken from src at `from`.
+void replaced(lowering& l, const std::function<void(const std::vector<index>& at, std::vector<index>& from, std::vector<index>& inside)>& part) {
+  const tensor_ref x = l.tensor("self");
+  const tensor_ref src = l.tensor("src");
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+    std::vector<index> from, inside;
+    part(at, from, inside);
+    for (std::size_t d = 0; d < from.size(); ++d)
+      if (src.shape[d].is(1))
+        from[d] = index(0);
+    return choose(in_range(inside), l.read(src, from, inside), l.read(x, at));
+  }));
+}
+
+void slice_scatter(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const tensor_ref src = l.tensor("src");
+  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
+  const index start = slice_bound(l, "start", x.shape[dim], index(0));
+  const index step(l.integer("step", 1));
+  replaced(l, [&](const std::vector<index>& at, std::vector<index>& from, std::vector<index>& inside) {
+    const index distance = at[dim] - start;
+    from = at;
+    from[dim] = floor_div(distance, step);
+    inside = {distance, src.shape[dim] - 1 - from[dim]};
+    if (!step.is(1))
+      inside.push_back(index(0) - modulo(distance, step)); // divides exactly
+  });
+}
+
+void select_scatter(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
+  index which = l.extent(*l.find("index"));
+  if (which.constant() && *which.constant() < 0)
+    which = which + x.shape[dim];
+  replaced(l, [&](const std::vector<index>& at, std::vector<index>& from, std::vector<index>& inside) {
+    from = at;
+    from.erase(from.begin() + static_cast<std::ptrdiff_t>(dim));
+    inside = {at[dim] - which, which - at[dim]};
+  });
+}
+
+struct diagonal_of {
+  std::size_t first, second;
+  std::int64_t offset;
+  index row, column; // of its first element
+  diagonal_of(lowering& l, std::size_t rank)
+      : first(l.wrap(l.integer("dim1", 0), rank)), second(l.wrap(l.integer("dim2", 1), rank)), offset(l.integer("offset", 0)),
+        row(std::max<std::int64_t>(-offset, 0)), column(std::max<std::int64_t>(offset, 0)) {}
+  /// Dimensions of a diagonal: the others in their order, then along it.
+  [[nodiscard]] std::vector<index> without(const std::vector<index>& at) const {
+    std::vector<index> out;
+    for (std::size_t d = 0; d < at.size(); ++d)
+      if (d != first && d != second)
+        out.push_back(at[d]);
+    return out;
+  }
+};
+
+void diagonal(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const diagonal_of along(l, x.shape.size());
+  l.bind(0, l.view(x, l.output_shape(), [&](const std::vector<index>& at) {
+    std::vector<index> inner;
+    std::size_t other = 0;
+    for (std::size_t d = 0; d < x.shape.size(); ++d)
+      inner.push_back(d == along.first ? at.back() + along.row : d == along.second ? at.back() + along.column : at[other++]);
+    return inner;
+  }));
+}
+
+void diagonal_scatter(lowering& l) {
+  const diagonal_of along(l, l.tensor("self").shape.size());
+  replaced(l, [&](const std::vector<index>& at, std::vector<index>& from, std::vector<index>& inside) {
+    from = along.without(at);
+    from.push_back(at[along.first] - along.row);
+    const index distance = at[along.second] - at[along.first] - along.offset;
+    inside = {distance, index(0) - distance};
+  });
+}
+
+bool few(lowering& l, const index& n) {
+  const bool ok = n.constant() && *n.constant() <= most_indices;
+  if (!ok)
+    l.fail("more than " + std::to_string(most_indices) + " indices (or a number that is no constant) are not supported");
+  return ok;
+}
+
+/// Negative indices count from the end.
+expr_ref wrapped(const expr_ref& which, const index& extent) {
+  return choose(less(which, call(op::to_integer, number(0))), which + position(extent), which);
+}
+
+/// index_add, index_fill: rows along dim that one vector of indices names.
+template <bool Add>
+void by_index(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const tensor_ref i = l.tensor("index");
+  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
+  const index n = i.shape.empty() ? index(1) : i.shape[0];
+  if (!few(l, n))
+    return;
+  auto space = x.shape;
+  space.push_back(n);
+  const auto hit = [&](const std::vector<index>& at) {
+    const auto which = l.read(i, i.shape.empty() ? std::vector<index>{} : std::vector<index>{at.back()});
+    return call(op::equal, wrapped(which, x.shape[dim]), position(at[dim]));
+  };
+  if constexpr (Add) {
+    const tensor_ref src = l.tensor("source");
+    const double alpha = l.real("alpha").value_or(1);
+    const auto sum = l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
+      std::vector<index> from(at.begin(), at.end() - 1);
+      from[dim] = at.back();
+      return choose(hit(at), l.read(src, from), number(0));
+    });
+    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+      return l.read(x, at) + (alpha == 1 ? l.read(sum, at) : number(alpha) * l.read(sum, at));
+    }));
+  } else {
+    const auto value = l.operand("value");
+    const auto named = l.reduce(l.name("named"), dtype::boolean, space, {x.shape.size()}, false, combiner::any, hit);
+    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) { return choose(l.read(named, at), value(at), l.read(x, at)); }));
+  }
+}
+
+/// Elements of src are added where index says along dim; index may be smaller than self in the other dimensions.
+void scatter_add(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const tensor_ref i = l.tensor("index");
+  const tensor_ref src = l.tensor("src");
+  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
+  if (x.shape.empty())
+    return l.fail("a tensor without dimensions is not supported");
+  if (!few(l, i.shape[dim]))
+    return;
+  auto space = x.shape;
+  space.push_back(i.shape[dim]);
+  const auto sum = l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
+    std::vector<index> from(at.begin(), at.end() - 1);
+    from[dim] = at.back();
+    std::vector<index> inside;
+    for (std::size_t d = 0; d < from.size(); ++d)
+      if (d != dim && !(i.shape[d] == x.shape[d]))
+        inside.push_back(i.shape[d] - 1 - from[d]);
+    const auto hit = call(op::logical_and, in_range(inside), call(op::equal, l.read(i, from, inside), position(at[dim])));
+    return choose(hit, l.read(src, from, inside), number(0));
+  });
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) { return l.read(x, at) + l.read(sum, at); }));
+}
+
+/// A tensor that the tracer found written in the reference.
+void literal(lowering& l) {
+  const auto* values = l.find("values");
+  std::vector<double> numbers;
+  for (const auto& v : values == nullptr ? std::vector<argument>{} : values->items)
+    numbers.push_back(v.kind == argument_kind::boolean ? (v.boolean ? 1.0 : 0.0)
+                      : v.kind == argument_kind::real  ? v.real
+                                                       : static_cast<double>(l.extent(v).constant().value_or(0)));
+  l.bind(0, l.literal(l.name(), l.node().outputs.at(0).type, l.output_shape(), std::move(numbers)));
+}
+
+} // namespace
+
+const lower_table& update_rules() {
+  static const lower_table rules{
+    {"slice_scatter", slice_scatter}, {"select_scatter", select_scatter}, {"diagonal", diagonal}, {"diagonal_scatter", diagonal_scatter},
+    {"index_add", by_index<true>}, {"index_fill", by_index<false>}, {"scatter_add", scatter_add}, {"literal", literal},
+  };
+  return rules;
+}
+
+} // namespace kevolve::synthesis

@@ -1,0 +1,15 @@
+import torch
+import torch.nn as nn
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return x[:, 2] + x[:, -1] * x[0, 1]
+
+
+def get_inputs():
+    return [torch.randn(7, 5, 9)]
+
+
+def get_init_inputs():
+    return []
