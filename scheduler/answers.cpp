@@ -139,6 +139,7 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["resumed"] = of.resumed;
   answer["lineage"] = of.best ? lineage_object(of, *of.best) : object::array();
   answer["missing"] = facts.missing;
+  answer["tags"] = of.opening.subject.op.tags;
   return text_of(answer);
 }
 

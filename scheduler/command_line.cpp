@@ -170,11 +170,35 @@ private:
       line_.run = [this](context& in) { return bench_kill(in, kill_); };
     });
 
+    add_survey(*bench, "kernelbench", "optimise the problems of a KernelBench checkout; one table at the end", bench_kernelbench, kernelbench_);
+    add_survey(*bench, "operators", "optimise the operators that ship; one table at the end", bench_operators, operators_);
+
     CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");
     aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
     aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");
     aa->add_option("--workload", aa_.workloads, "only these workloads (default: the first)")->type_name("NAME")->expected(1, -1);
     aa->callback([this] { line_.run = [this](context& in) { return bench_aa(in, aa_); }; });
+  }
+
+  void add_survey(CLI::App& bench, const std::string& name, const std::string& what, result<int> (*run)(context&, const survey_options&), survey_options& into) {
+    CLI::App* c = command(bench, name, what);
+    if (name == "kernelbench") {
+      c->add_option("DIR", into.directory, "a checkout, or a folder that holds level1, level2, …")->type_name("")->required();
+      c->add_option("--level", into.levels, "only these levels")->type_name("N")->expected(1, -1);
+      setting(*c, "--scale", "scale", "shrink the problems' sizes: cpu or a factor")->type_name("cpu|FACTOR");
+    }
+    c->add_option("--problems", into.problems, name == "kernelbench" ? "only these, by number or name" : "only these operators")->type_name("LIST")->delimiter(',')->expected(1, -1);
+    setting(*c, "--time", "time", "for each: 60s, 5m")->type_name("TIME");
+    setting(*c, "--evaluations", "evaluations", "for each, at most")->type_name("N");
+    setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
+    setting(*c, "--seed", "seed", "of all random draws")->type_name("S");
+    add_host_settings(*c);
+    c->callback([this, run, &into] {
+      std::error_code failure;
+      into.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
+      into.flags.insert(line_.flags.begin(), line_.flags.end());
+      line_.run = [run, &into](context& in) { return run(in, into); };
+    });
   }
 
   CLI::App& app_;
@@ -184,6 +208,7 @@ private:
   kill_options kill_;
   aa_options aa_;
   engine_options engine_;
+  survey_options kernelbench_, operators_;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;
   bool repair_ = false;
 };
@@ -196,7 +221,7 @@ std::optional<std::string> later(int argc, const char* const* argv) {
     return first;
   if (first == "kb" && among(second, {"search", "add", "skills"}))
     return first + " " + second;
-  if (first == "bench" && among(second, {"hostile", "simulate", "kernelbench"}))
+  if (first == "bench" && among(second, {"hostile", "simulate"}))
     return first + " " + second;
   for (int i = 1; i < argc; ++i)
     if (const std::string word = argv[i]; among(word, {"--scheduler", "--key", "--trajectories"}))

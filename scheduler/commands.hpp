@@ -5,6 +5,7 @@
 #include "scheduler/context.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,18 @@ struct aa_options {
 };
 /// A candidate against itself: how often is it called better.
 result<int> bench_aa(context& in, const aa_options& options);
+
+/// What a survey runs `kevolve optimize` on, each in a process of its own, and what each is given.
+struct survey_options {
+  std::string executable;                         // kevolve itself
+  std::map<std::string, std::string> flags;       // settings given on the command line, passed on
+  std::string directory;                          // kernelbench: a checkout, or a folder with level1, level2, …
+  std::vector<std::string> levels, problems;      // kernelbench: only these; operators: only these names
+};
+/// A user's own KernelBench checkout, problem by problem; resumable; one table at the end.
+result<int> bench_kernelbench(context& in, const survey_options& options);
+/// The same for the operators that ship.
+result<int> bench_operators(context& in, const survey_options& options);
 
 struct engine_options {
   std::uint32_t candidates = 100'000;

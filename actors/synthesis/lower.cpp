@@ -469,7 +469,7 @@ result<void> lowering::lower_nodes() {
   std::set<std::string> unknown;
   const auto rule_of = [](const std::string& op) -> lower_rule {
     const auto name = base_name(op);
-    for (const auto* table : {&pointwise_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules(), &loss_rules(),
+    for (const auto* table : {&pointwise_rules(), &activation_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules(), &loss_rules(),
                               &resampling_rules(), &update_rules()})
       if (const auto found = table->find(name); found != table->end())
         return found->second;

@@ -95,6 +95,7 @@ private:
 using lower_rule = void (*)(lowering&);
 using lower_table = std::unordered_map<std::string, lower_rule>;
 const lower_table& pointwise_rules();
+const lower_table& activation_rules();
 const lower_table& view_rules();
 const lower_table& reduction_rules();
 const lower_table& contraction_rules();
