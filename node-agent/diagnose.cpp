@@ -12,6 +12,8 @@
 namespace kevolve::agent {
 namespace {
 
+constexpr double yardstick_least_bytes = 1 << 20;
+
 constexpr double short_call_s = 10e-6; // about what entering a parallel region costs
 constexpr double near_roof = 0.5;      // from here on the roof itself explains the time
 
@@ -95,7 +97,8 @@ void diagnose(const problem& subject, const host_roofs* roofs, evaluation& e) {
       continue;
     double memory_s = memory_time(*roofs, cost->input_bytes, cost->output_bytes);
     const double possible_s = memory_s * roof_margin;
-    if (t.roof_s > 0 && cost->input_bytes >= reads_all * input_bytes_of(subject.op, *axes))
+    // Below a megabyte the yardstick's threads take longer to start than the bytes to move.
+    if (t.roof_s > 0 && cost->input_bytes + cost->output_bytes >= yardstick_least_bytes && cost->input_bytes >= reads_all * input_bytes_of(subject.op, *axes))
       memory_s = t.roof_s; // measured beside the candidate: what this host's memory gave in those seconds
     const double peak = std::max(roofs->fma_flops_per_s, roofs->theoretical_flops_per_s);
     const double compute_s = peak > 0 ? cost->operations / peak : 0;
