@@ -176,6 +176,7 @@ private:
   void advance();                          // decide what to do next: propose, drain, verify, finish
   void propose();
   bool propose_one();
+  bool waits_for_first_leader() const;
   [[nodiscard]] std::string reason_to_stop() const; // "": go on
   [[nodiscard]] bool out_of_time() const;
   [[nodiscard]] std::optional<double> estimated_speedup() const;

@@ -85,6 +85,29 @@ TEST_CASE("a synthesizer that is paid is asked only for durable proposals") {
   CHECK(std::count_if(released.begin(), released.end(), is_ask) == 4);
 }
 
+TEST_CASE("where the plain loop nest is slow the first schedule goes alone") {
+  for (const double latency_s : {1e-3, 0.2}) {
+    session s;
+    session_opened open;
+    open.settings = budget_of(9);
+    open.settings.in_flight = 4;
+    (void)s.step(opened{open}, {});
+    (void)s.step(synthesized{0, candidate_of({}), {}}, {});
+    (void)s.step(stored{3}, {});
+    evaluation e;
+    e.candidate = id_of({});
+    e.result = outcome::passed;
+    e.timings = {{.workload = "w", .latency_s = latency_s}};
+    const auto asked = [&] { return s.state().open().size(); };
+    (void)s.step(evaluated{0, 0, e}, {});
+    CHECK(asked() == (latency_s < 0.01 ? 4 : 1));
+    (void)s.step(synthesized{1, candidate_of({1}), {}}, {});
+    e.candidate = id_of({1});
+    (void)s.step(evaluated{1, 0, e}, {});
+    CHECK(asked() == 4);
+  }
+}
+
 TEST_CASE("exactly the budget is counted, whatever the policy, the load and the faults") {
   for (auto policy : policies)
     for (std::uint32_t in_flight : {1u, 3u, 16u})
