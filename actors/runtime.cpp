@@ -13,6 +13,7 @@
 #include <ctime>
 #include <map>
 #include <random>
+#include <set>
 #include <thread>
 
 namespace kevolve {
@@ -23,6 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr auto drain_time = 10s; // a pause needs one durable commit; a slow disk gets ten seconds for it
 constexpr std::size_t priors_kept = 8;
+constexpr std::size_t skills_kept = 256;
 
 std::int64_t unix_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -103,6 +105,7 @@ public:
     opening.at_ms = unix_ms();
     record->session = opening.session;
     KEVOLVE_TRY_VOID(add_leaders(*record));
+    KEVOLVE_TRY_VOID(add_skills(opening));
     return open(std::move(record));
   }
 
@@ -185,13 +188,30 @@ private:
     return record->session;
   }
 
-  /// What may be injected: leaders of this operator, then of its family, the fastest first.
+  /// Recorded with the opening: what is learnt elsewhere later doesn't change what this session would propose when it is resumed.
+  result<void> add_skills(session_opened& opening) const {
+    KEVOLVE_TRY(known, memory_.skills());
+    const auto features = features_of(opening.subject.op);
+    for (const auto& each : known)
+      if (each.hardware == opening.hardware && each.features == features && opening.skills.size() < skills_kept)
+        opening.skills.push_back(each.what);
+    return {};
+  }
+
+  /// What may be injected: leaders of this operator, then of its family, then of operators with the same features; the fastest first.
   result<void> add_leaders(session_record& record) const {
     const auto& definition = record.opening.subject.op.name;
     KEVOLVE_TRY(leaders, memory_.leaders(""));
-    std::erase_if(leaders, [&](const kb::leader& each) { return family_of(each.definition) != family_of(definition); });
+    KEVOLVE_TRY(known, memory_.skills());
+    const auto features = features_of(record.opening.subject.op);
+    std::set<std::string> like; // operators of the same features that sessions ended for
+    for (const auto& each : known)
+      if (each.features == features && each.hardware == record.opening.hardware)
+        like.insert(each.operators.begin(), each.operators.end());
+    const auto distance = [&](const kb::leader& each) { return each.definition == definition ? 0 : family_of(each.definition) == family_of(definition) ? 1 : 2; };
+    std::erase_if(leaders, [&](const kb::leader& each) { return distance(each) == 2 && !like.contains(each.definition); });
     std::stable_sort(leaders.begin(), leaders.end(), [&](const kb::leader& a, const kb::leader& b) {
-      return std::pair(a.definition != definition, -a.speedup) < std::pair(b.definition != definition, -b.speedup);
+      return std::pair(distance(a), -a.speedup) < std::pair(distance(b), -b.speedup);
     });
     for (const auto& each : leaders)
       if (record.priors.size() < priors_kept)
@@ -215,7 +235,7 @@ private:
       return {}; // a baseline leads
     KEVOLVE_TRY(found, memory_.find_candidate(id));
     if (found && found->printed_from)
-      record.priors.emplace_back(std::move(name), *found->printed_from);
+      record.priors.emplace_back(std::move(name), found->definition == record.opening.subject.op.name ? *found->printed_from : transferable(*found->printed_from));
     return {};
   }
 

@@ -145,6 +145,8 @@ void session::end(std::string stopped_by, std::optional<error> failure) {
     emit(withdraw{*verifying_});
   verifying_.reset();
   withdraw_open(stopped_by);
+  if (!state_.learnt().empty())
+    append(skills_learnt{features_of(state_.opening().subject.op), state_.learnt(), now_.unix_ms});
   session_finished what{std::move(stopped_by), failure ? failure->message : "", elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
   append(what);
   over_ = true;

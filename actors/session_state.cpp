@@ -4,6 +4,7 @@
 #include "protocol/check.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <bit>
 
 namespace kevolve::search {
@@ -57,6 +58,7 @@ void session_state::on(const candidate_added& e) {
   tree_.index(e.number);
   open->second.what = std::make_shared<const candidate>(e.what);
   open->second.edge = e.edge.summary;
+  open->second.single_step = e.edge.kind != "analytic" && e.edge.kind != "prior" && e.edge.kind != "crossover" && e.edge.kind != "fresh start";
   if (e.number == 0)
     root_ = open->second.what;
   refused_in_a_row_ = 0;
@@ -91,8 +93,27 @@ void session_state::on(const evaluation_recorded& e) {
   } else {
     tree_.retire(e.number, node_status::failed);
   }
+  learn(e, open->second);
   open_.erase(open);
   policy_->settled(tree_, e.number);
+}
+
+// Single transformations only: a crossover or a walk says nothing of its parts.
+void session_state::learn(const evaluation_recorded& e, const open_proposal& p) {
+  const auto& node = tree_[e.number];
+  if (!p.single_step || node.parent == no_node || node.second != no_node)
+    return;
+  const auto& parent = tree_[node.parent];
+  skill seen{transformation_of(p.edge), parent.limited_by, 1, 0, 0, 0};
+  if (e.what.result != outcome::passed) {
+    seen.failures = 1;
+  } else {
+    const double gain = static_cast<double>(node.fitness) - parent.fitness;
+    const double noise = node.error < 0 || parent.error < 0 ? -1 : 1.96 * std::hypot(node.error, parent.error);
+    seen.log_gain = gain;
+    seen.wins = noise >= 0 && gain > noise ? 1 : 0;
+  }
+  add_evidence(learnt_, seen);
 }
 
 // Gives the node its fitness, and the session its leader where the evidence is enough.
@@ -175,6 +196,8 @@ void session_state::on(const budget_changed& e) {
   if (e.goal > 0)
     settings.goal = e.goal;
 }
+
+void session_state::on(const skills_learnt&) {}
 
 void session_state::on(const actor_restarted&) {}
 

@@ -36,6 +36,7 @@ struct open_proposal {
   std::string synthesizer;
   std::string prior;
   std::uint32_t results_seen = 0;
+  bool single_step = false;              // its edge is one transformation
 };
 
 /// How reasons of proposal_closed and evaluation_discarded begin: the fold reads them.
@@ -82,6 +83,8 @@ public:
   /// Candidates given up for infrastructure faults since the last result that counted.
   [[nodiscard]] std::uint32_t faults_in_a_row() const { return faults_in_a_row_; }
   [[nodiscard]] const std::optional<session_finished>& ending() const { return finished_; }
+  /// What its edges say of each transformation so far.
+  [[nodiscard]] const std::vector<skill>& learnt() const { return learnt_; }
   /// Grows with each resume or restart: attempts of an earlier life are never current.
   [[nodiscard]] std::uint32_t lives() const { return lives_; }
   [[nodiscard]] std::uint32_t attempt_of(node_number n) const;
@@ -102,6 +105,8 @@ private:
   void on(const actor_restarted& e);
   void on(const session_finished& e);
   void on(const budget_changed& e);
+  void on(const skills_learnt& e);
+  void learn(const evaluation_recorded& e, const open_proposal& p);
   void consider_leader(const evaluation_recorded& e, const open_proposal& p);
 
   std::optional<session_opened> opened_;
@@ -120,6 +125,7 @@ private:
   std::uint32_t verdicts_failed_ = 0;
   std::uint32_t faults_in_a_row_ = 0;
   std::optional<session_finished> finished_;
+  std::vector<skill> learnt_;
   std::uint32_t lives_ = 0;
   double cpu_s_ = 0;
   double spent_ms_ = 0;

@@ -77,7 +77,8 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
 // ---- supervision
 
 void session_shell::spawn_synthesizer(std::size_t slot) {
-  synthesizer_parts parts{parts_.engine.make_generator, subject_, parts_.record->opening.on, parts_.engine.compiler, known_};
+  synthesizer_parts parts{parts_.engine.make_generator, subject_, parts_.record->opening.on, parts_.engine.compiler, known_,
+                          std::make_shared<const std::vector<skill>>(parts_.record->opening.skills)};
   synthesizers_[slot] = parts_.engine.detach_synthesizers
                           ? self_->spawn<caf::monitored + caf::detached>(synthesizer, std::move(parts))
                           : self_->spawn<caf::monitored>(synthesizer, std::move(parts));

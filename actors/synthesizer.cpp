@@ -18,6 +18,7 @@ result<synthesis::proposal> answer(synthesizer_state& state, const synthesize& r
   if (!request.given)
     return state.writes->root();
   synthesis::context given = *request.given;
+  given.skills = state.parts.skills;
   given.is_known = [&](const candidate_id& id) { return state.parts.known->among_first(id, request.known); };
   return state.writes->propose(given, rng(request.seed, request.number, "synthesis"));
 }

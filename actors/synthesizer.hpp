@@ -18,6 +18,7 @@ struct synthesizer_parts {
   target on;
   std::string compiler;
   std::shared_ptr<const known_candidates> known;
+  std::shared_ptr<const std::vector<skill>> skills; // what the session began with
 };
 
 struct synthesizer_state {

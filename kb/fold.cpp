@@ -149,6 +149,9 @@ void fold_session(session_row& row, const event& e) {
     summary.state = "running";
     summary.stopped_by.clear();
     changed(summary, resumed->at_ms);
+  } else if (const auto* learnt = std::get_if<skills_learnt>(&e)) {
+    row.features = learnt->features;
+    row.skills = learnt->what;
   } else if (const auto* finished = std::get_if<session_finished>(&e)) {
     summary.state = finished->error.empty() ? "finished" : "failed";
     summary.stopped_by = finished->stopped_by;

@@ -73,6 +73,8 @@ struct session_row {
   std::uint64_t first_sequence = 0;
   std::string chain;                   // after the newest event, 32 bytes
   std::vector<verified_node> verified; // newest verification of each candidate
+  std::string features;                // of its operator, with `skills`: what the session saw of transformations when it ended
+  std::vector<skill> skills;
   std::string damage;                  // set by a repair that could read the log only so far: no more appends
 };
 struct use_row {
@@ -125,9 +127,14 @@ bool inspect(Inspector& f, verified_node& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_row& x) {
+  if constexpr (!Inspector::is_loading)
+    if (x.skills.empty()) // as it was before there were skills
+      return f.object(x).fields(f.field("summary", x.summary), f.field("hardware", x.hardware), f.field("events", x.events),
+                                f.field("first_sequence", x.first_sequence), f.field("chain", x.chain), f.field("verified", x.verified),
+                                f.field("damage", x.damage));
   return f.object(x).fields(f.field("summary", x.summary), f.field("hardware", x.hardware), f.field("events", x.events),
                             f.field("first_sequence", x.first_sequence), f.field("chain", x.chain), f.field("verified", x.verified),
-                            f.field("damage", x.damage));
+                            f.field("damage", x.damage), f.field("features", x.features), f.field("skills", x.skills));
 }
 template <class Inspector>
 bool inspect(Inspector& f, use_row& x) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace kevolve::kb {
 namespace {
@@ -107,6 +108,37 @@ result<std::vector<session_summary>> all_sessions(const database& data) {
   std::vector<session_summary> out;
   for (auto& [sequence, summary] : found)
     out.push_back(std::move(summary));
+  return out;
+}
+
+result<std::vector<known_skill>> skills_of(const database& data) {
+  KEVOLVE_TRY(at, reading::begin(data));
+  std::map<std::pair<std::string, std::string>, std::vector<session_row>> groups; // hardware, features
+  KEVOLVE_TRY_VOID(at.scan(table::sessions, {}, [&](std::string_view key, std::string_view value) -> result<bool> {
+    KEVOLVE_TRY(row, at.row_in<session_row>(table::sessions, key, value, "session " + std::string(key)));
+    if (!row.skills.empty() && row.damage.empty())
+      groups[{row.hardware, row.features}].push_back(std::move(row));
+    return true;
+  }));
+  std::vector<known_skill> out;
+  for (const auto& [where, rows] : groups) {
+    std::vector<skill> sums;
+    for (const auto& row : rows)
+      for (const skill& s : row.skills)
+        add_evidence(sums, s);
+    for (skill& sum : sums) {
+      known_skill known{std::move(sum), where.first, where.second, {}, 0};
+      for (const auto& row : rows)
+        if (std::any_of(row.skills.begin(), row.skills.end(), [&](const skill& s) { return s.under == known.what.under && s.transformation == known.what.transformation; })) {
+          ++known.sessions;
+          known.operators.push_back(row.summary.definition);
+        }
+      std::sort(known.operators.begin(), known.operators.end());
+      known.operators.erase(std::unique(known.operators.begin(), known.operators.end()), known.operators.end());
+      out.push_back(std::move(known));
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), [](const known_skill& a, const known_skill& b) { return std::pair(a.what.wins, a.what.trials) > std::pair(b.what.wins, b.what.trials); });
   return out;
 }
 

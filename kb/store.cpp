@@ -41,6 +41,7 @@ public:
     return occurrences_of(data(), id);
   }
   result<std::vector<leader>> leaders(const std::string& definition_or_all) const override { return leaders_for(data(), definition_or_all); }
+  result<std::vector<known_skill>> skills() const override { return skills_of(data()); }
   result<std::optional<evaluation>> find_evaluation(const candidate_id& id, const std::string& hardware) const override {
     return evaluation_on(data(), id, hardware);
   }

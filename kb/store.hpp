@@ -48,6 +48,15 @@ struct leader {
   std::vector<std::string> workloads; // of a leader of the whole operator: only equal sets are compared
 };
 
+/// A skill with its evidence over all finished sessions on one kind of hardware and operators of the same features.
+struct known_skill {
+  skill what;
+  std::string hardware;
+  std::string features;
+  std::vector<std::string> operators; // by name, sorted
+  std::uint32_t sessions = 0;
+};
+
 struct store_options {
   std::size_t map_bytes = std::size_t{16} << 30;  // address space to begin with (not disk); doubled when 70% are used
   std::size_t queued_events = 65'536;             // append() waits when this many ...
@@ -100,6 +109,8 @@ public:
   /// (session, number) pairs in which a candidate occurs.
   virtual result<std::vector<std::pair<session_id, node_number>>> occurrences(const candidate_id& id) const = 0;
   virtual result<std::vector<leader>> leaders(const std::string& definition_or_all) const = 0;
+  /// The skill library: most wins first.
+  virtual result<std::vector<known_skill>> skills() const = 0;
   /// The newest passed evaluation of a candidate on a hardware key, by timing key (hardware x toolchain x judge version).
   virtual result<std::optional<evaluation>> find_evaluation(const candidate_id& id, const std::string& hardware) const = 0;
   /// The same for one toolchain and judge version: what may be reused instead of measuring again.

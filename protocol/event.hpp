@@ -4,6 +4,7 @@
 
 #include "protocol/evaluation.hpp"
 #include "protocol/operator.hpp"
+#include "protocol/skill.hpp"
 
 #include <cstdint>
 #include <string>
@@ -47,6 +48,7 @@ struct session_opened {
   session_settings settings;
   std::string hardware;            // key of the device it optimises for
   std::int64_t at_ms = 0;
+  std::vector<skill> skills;       // known for this hardware and operators of these features when it began
 };
 
 /// A proposal was decided on: everything that the decision read is either in the log before this event or here.
@@ -110,6 +112,13 @@ struct session_finished {
   std::int64_t at_ms = 0;
 };
 
+/// What a session that ends saw of each transformation it tried.
+struct skills_learnt {
+  std::string features; // of its operator
+  std::vector<skill> what;
+  std::int64_t at_ms = 0;
+};
+
 /// A person changed the budget of a session that goes on. All of them count from the session's beginning, earlier lives included; 0: unchanged.
 struct budget_changed {
   std::uint32_t evaluations = 0;
@@ -119,7 +128,8 @@ struct budget_changed {
 };
 
 using event = std::variant<session_opened, proposal_made, candidate_added, proposal_closed, evaluation_recorded, evaluation_discarded,
-                           leader_verified, session_paused, session_resumed, actor_restarted, session_finished, budget_changed>;
+                           leader_verified, session_paused, session_resumed, actor_restarted, session_finished, budget_changed,
+                           skills_learnt>;
 
 /// The tag on disk, by the variant's index; never reordered, only appended.
 std::string_view kind_of(const event& e) noexcept;
@@ -133,8 +143,12 @@ bool inspect(Inspector& f, session_settings& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {
-  return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
-                            f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
+  if constexpr (!Inspector::is_loading)
+    if (x.skills.empty()) // as it was before there were skills
+      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
+                                f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
+  return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
+                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills));
 }
 template <class Inspector>
 bool inspect(Inspector& f, proposal_made& x) {
@@ -172,6 +186,10 @@ bool inspect(Inspector& f, session_paused& x) {
 template <class Inspector>
 bool inspect(Inspector& f, session_resumed& x) {
   return f.object(x).fields(f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, skills_learnt& x) {
+  return f.object(x).fields(f.field("features", x.features), f.field("what", x.what), f.field("at_ms", x.at_ms));
 }
 template <class Inspector>
 bool inspect(Inspector& f, budget_changed& x) {

@@ -71,6 +71,7 @@ public:
     settings.time_s = e.time_s > 0 ? e.time_s : settings.time_s;
     settings.goal = e.goal > 0 ? e.goal : settings.goal;
   }
+  void operator()(const skills_learnt&) {}
   void operator()(const actor_restarted&) { ++into_.restarts; }
   void operator()(const session_finished& e) {
     into_.finished = e;

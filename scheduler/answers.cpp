@@ -152,6 +152,17 @@ std::string sessions_answer(const std::vector<kb::session_summary>& sessions) {
   return text_of(all);
 }
 
+std::string skills_answer(const std::vector<kb::known_skill>& skills) {
+  object all = object::array();
+  for (const kb::known_skill& s : skills) {
+    const auto passed = s.what.trials - s.what.failures;
+    all.push_back({{"transformation", s.what.transformation}, {"under", std::string(to_string(s.what.under))}, {"features", s.features}, {"hardware", s.hardware},
+                   {"trials", s.what.trials}, {"wins", s.what.wins}, {"failures", s.what.failures},
+                   {"mean_gain", passed > 0 ? object(std::exp(s.what.log_gain / passed)) : object(nullptr)}, {"operators", s.operators}, {"sessions", s.sessions}});
+  }
+  return text_of(all);
+}
+
 std::string leaders_answer(const std::vector<kb::leader>& leaders) {
   object all = object::array();
   for (const kb::leader& l : leaders)

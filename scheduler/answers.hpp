@@ -16,6 +16,7 @@ namespace kevolve::scheduler {
 std::string error_answer(const error& why);
 std::string session_answer(const session_account& of, const report_facts& facts);
 std::string sessions_answer(const std::vector<kb::session_summary>& sessions);
+std::string skills_answer(const std::vector<kb::known_skill>& skills);
 std::string leaders_answer(const std::vector<kb::leader>& leaders);
 /// A candidate in a session: its lineage, diagnosis and sources.
 std::string explanation_answer(const session_account& of, node_number number, const candidate& what);

@@ -134,8 +134,8 @@ private:
     exported->add_option("DIR", directory_, "where to")->type_name("")->required();
     exported->callback([this] { line_.run = [this](context& in) { return export_leader(in, operator_, directory_); }; });
 
-    CLI::App* kb = command(app_, "kb", "what is remembered: list, check, snapshot");
-    kb->add_option("ACTION", kb_action_, "list (default), check or snapshot")->type_name("")->check(CLI::IsMember({"list", "check", "snapshot"}));
+    CLI::App* kb = command(app_, "kb", "what is remembered: list, skills, check, snapshot");
+    kb->add_option("ACTION", kb_action_, "list (default), skills, check or snapshot")->type_name("")->check(CLI::IsMember({"list", "skills", "check", "snapshot"}));
     kb->add_option("DIR", directory_, "where a snapshot goes")->type_name("");
     kb->add_flag("--repair", repair_, "check: rebuild the views from the log");
     kb->callback([this] {
@@ -143,7 +143,7 @@ private:
         throw CLI::ValidationError("DIR", kb_action_ == "snapshot" ? "kb snapshot: found no directory, expected where the copy goes"
                                                                    : fmt::format("kb {}: found '{}', expected nothing more", kb_action_, directory_));
       line_.run = [this](context& in) {
-        return kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
+        return kb_action_ == "skills" ? list_skills(in) : kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
       };
     });
   }
@@ -219,7 +219,7 @@ std::optional<std::string> later(int argc, const char* const* argv) {
   const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
   if (among(first, {"serve", "submit", "agents", "keys", "train", "mcp"}))
     return first;
-  if (first == "kb" && among(second, {"search", "add", "skills"}))
+  if (first == "kb" && among(second, {"search", "add"}))
     return first + " " + second;
   if (first == "bench" && among(second, {"hostile", "simulate"}))
     return first + " " + second;

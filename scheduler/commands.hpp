@@ -40,6 +40,7 @@ result<int> show_leaders(context& in, const std::string& operator_name);
 result<int> export_leader(context& in, const std::string& operator_name, const std::string& directory);
 
 result<int> list_knowledge(context& in);
+result<int> list_skills(context& in);
 result<int> check_store(context& in, bool repair);
 result<int> snapshot_store(context& in, const std::string& directory);
 

@@ -8,6 +8,7 @@
 #include "scheduler/specification.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -108,6 +109,29 @@ result<int> list_knowledge(context& in) {
   }
   in.out.answer(nlohmann::ordered_json{{"operators", answer}}.dump(2));
   in.out.say(rows.render(in.look(), ""));
+  return 0;
+}
+
+result<int> list_skills(context& in) {
+  auto memory = open_for_reading(in);
+  std::vector<kb::known_skill> skills;
+  if (memory) {
+    KEVOLVE_TRY(found, (*memory)->skills());
+    skills = std::move(found);
+  } else if (memory.error().code != errc::not_found) {
+    return memory.error();
+  }
+  table rows({{"transformation"}, {"bound by"}, {"operators of"}, {"wins", align::right}, {"trials", align::right}, {"failed", align::right}, {"mean gain", align::right}, {"seen with"}});
+  for (const kb::known_skill& s : skills) {
+    const auto passed = s.what.trials - s.what.failures;
+    std::string operators = s.operators.empty() ? "" : s.operators.front();
+    if (s.operators.size() > 1)
+      operators += fmt::format(" and {} more", s.operators.size() - 1);
+    rows.add({s.what.transformation, std::string(to_string(s.what.under)), s.features, std::to_string(s.what.wins), std::to_string(s.what.trials),
+              std::to_string(s.what.failures), passed > 0 ? show_factor(std::exp(s.what.log_gain / passed)) : "-", operators});
+  }
+  in.out.answer(skills_answer(skills));
+  in.out.say(skills.empty() ? "no skills yet: they are learnt when sessions end\n" : rows.render(in.look(), ""));
   return 0;
 }
 

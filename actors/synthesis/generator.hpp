@@ -33,6 +33,7 @@ struct context {
   std::vector<attempt> trajectory;      // ancestors, oldest first (inherit, combined)
   std::vector<attempt> siblings;        // the parent's other children, newest first (siblings, combined)
   std::vector<schedule> priors;         // injected: leaders of like operators, skills
+  std::shared_ptr<const std::vector<skill>> skills; // how transformations did in earlier sessions on like operators; null: nothing known
   std::vector<std::string> refused;     // candidate ids known to the session: proposing one again is a wasted draw
   std::function<bool(const candidate_id&)> is_known; // the same asked one by one (a session may know 100,000); empty: only `refused`
 };

@@ -179,6 +179,18 @@ double traffic(const outlook& o) {
   return bytes;
 }
 
+/// Vectors end where lines of the cache do, row after row: a line that is streamed in two parts costs a read of the memory.
+bool fills_lines(const nest& n) {
+  const auto whole = [&](const dimension& d) {
+    const auto extent = d.extent.constant();
+    return d.var.single_name() != n.vector_loop || !extent || *extent % 16 == 0 || *extent >= 1024;
+  };
+  bool all = std::all_of(n.rows.begin(), n.rows.end(), whole);
+  for (const auto& ph : n.phases)
+    all = all && std::all_of(ph.loops.begin(), ph.loops.end(), whole);
+  return all;
+}
+
 constexpr double prefetch_from_bytes = 1e6;  // below this the next row is in the second cache already
 constexpr double stream_from_bytes = 12e6; // below this a result is still in some cache when its reader comes
 
@@ -208,9 +220,11 @@ schedule analytic_schedule(const outlook& o) {
     s = with(s, "accumulators", "*", {{"n", "4"}});
   s = with(s, "parallel", "*");
   bool blocked = false;
+  bool lines = true;
   bool crossed = false; // copies would read more lines at once than a set of the first cache holds
   for (const auto& n : make_plan(p, s, o.compiler).nests) {
     crossed = crossed || crosses_rows(n);
+    lines = lines && fills_lines(n);
     if (is_contraction(p, n)) {
       const auto b = best_block(o, n);
       const auto [rows, columns] = shape_of(o, n);
@@ -229,7 +243,7 @@ schedule analytic_schedule(const outlook& o) {
     s = with(s, "unroll", "*", {{"factor", "4"}});
   if (!blocked && traffic(o) > prefetch_from_bytes)
     s = with(s, "prefetch", "*", {{"rows", "1"}});
-  if (!blocked && traffic(o) > stream_from_bytes)
+  if (!blocked && lines && traffic(o) > stream_from_bytes)
     s = with(s, "stream_stores", "*");
   const auto skipped = make_plan(p, s, o.compiler).skipped;
   std::erase_if(s.steps, [&](const schedule_step& step) {
@@ -427,8 +441,21 @@ private:
   }
 };
 
+/// How much more (or less) often than others this transformation won in earlier sessions under the parent's bottleneck.
+double credit(const move& m, const context& given) {
+  constexpr double usual = 0.2;   // share of edges that win
+  constexpr double doubt = 4;     // trials that a prior of the usual share is worth
+  if (!given.skills || !given.parent)
+    return 1;
+  const auto transformation = transformation_of(m.edge.summary);
+  for (const auto& s : *given.skills)
+    if (s.under == given.parent->diagnosed.limited_by && s.transformation == transformation)
+      return std::clamp((s.wins + usual * doubt) / (s.trials + doubt) / usual, 0.25, 4.0);
+  return 1;
+}
+
 double remembered(const move& m, const context& given) {
-  double w = m.weight;
+  double w = m.weight * credit(m, given);
   for (const auto& s : given.siblings) {
     const bool lost = s.result != outcome::passed || s.gain < 0.99;
     if (s.edge.summary == m.edge.summary)

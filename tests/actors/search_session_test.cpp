@@ -108,6 +108,31 @@ TEST_CASE("where the plain loop nest is slow the first schedule goes alone") {
   }
 }
 
+TEST_CASE("a session that ends leaves what its single transformations did") {
+  world w({}, budget_of(40, policy_kind::greedy, 2));
+  w.start();
+  w.run();
+  REQUIRE(w.ended);
+  REQUIRE(count<skills_learnt>(w.log) == 1);
+  REQUIRE(w.log.size() >= 2);
+  const auto* learnt = std::get_if<skills_learnt>(&w.log[w.log.size() - 2]);
+  REQUIRE(learnt);
+  std::uint32_t trials = 0, wins = 0;
+  for (const skill& s : learnt->what) {
+    CHECK(s.wins + s.failures <= s.trials);
+    trials += s.trials;
+    wins += s.wins;
+  }
+  std::uint32_t crossed = 0;
+  for (const auto& e : w.log)
+    if (const auto* made = std::get_if<proposal_made>(&e))
+      crossed += made->parents.size() == 2;
+  CHECK(trials >= 1);
+  CHECK(trials <= 39); // all but the root
+  CHECK(trials + crossed >= 39);
+  CHECK(wins >= 1);
+}
+
 TEST_CASE("exactly the budget is counted, whatever the policy, the load and the faults") {
   for (auto policy : policies)
     for (std::uint32_t in_flight : {1u, 3u, 16u})

@@ -33,7 +33,8 @@ std::vector<event> one_of_each() {
           session_paused{"interrupted", std::numeric_limits<std::int64_t>::min()},
           session_resumed{std::numeric_limits<std::int64_t>::max()},
           actor_restarted{"evaluator 7", "threw"},
-          session_finished{"plateau", "", 1.5, 0.1, -1}, budget_changed{9, 2.5, 1.5, 3}};
+          session_finished{"plateau", "", 1.5, 0.1, -1}, budget_changed{9, 2.5, 1.5, 3},
+          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9}};
 }
 
 } // namespace

@@ -35,6 +35,32 @@ TEST_CASE("events come back as they were appended, in order, also after reopenin
   CHECK(refused.error().code == errc::refused);
 }
 
+TEST_CASE("skills add up over sessions of one hardware and like operators, and are rebuilt from the log") {
+  const scratch_directory where;
+  auto memory = open_store(where.path());
+  const skill won{"unroll(factor=4)", bound::memory, 3, 2, 0, 0.5}, lost{"prefetch(rows=1)", bound::memory, 2, 0, 1, -0.1};
+  for (const auto& [session, definition, features] : {std::tuple{"s-1", "rms_norm_h4096", "reduction"}, {"s-2", "softmax_n4096", "reduction"}, {"s-3", "copy", "elementwise"}}) {
+    REQUIRE(put(*memory, session, samples::opened(session, definition)));
+    REQUIRE(put(*memory, session, skills_learnt{features, {won, lost}, 5}));
+    REQUIRE(put(*memory, session, session_finished{"plateau", "", 1, 1, 6}));
+  }
+  const auto found = memory->skills();
+  REQUIRE(found);
+  REQUIRE(found->size() == 4);
+  const auto& best = found->front();
+  CHECK(best.what == skill{"unroll(factor=4)", bound::memory, 6, 4, 0, 1.0});
+  CHECK(best.features == "reduction");
+  CHECK(best.hardware == "cpu-x86_64-avx512");
+  CHECK(best.sessions == 2);
+  CHECK(best.operators == std::vector<std::string>{"rms_norm_h4096", "softmax_n4096"});
+  const auto checked = memory->check(true);
+  REQUIRE(checked);
+  CHECK(checked->damage.empty());
+  const auto again = memory->skills();
+  REQUIRE(again);
+  CHECK(again->size() == 4);
+}
+
 TEST_CASE("a session begins with its opening, once, under its own name; a candidate's id is its hash") {
   const scratch_directory where;
   auto memory = open_store(where.path());

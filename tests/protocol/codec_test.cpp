@@ -48,7 +48,8 @@ std::vector<event> every_event() {
           session_resumed{6},
           actor_restarted{"evaluator", "threw"},
           session_finished{"goal", "", 1.5, 2.5, 7},
-          budget_changed{9, 2.5, 1.5, 8}};
+          budget_changed{9, 2.5, 1.5, 8},
+          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9}};
 }
 
 std::vector<envelope> every_message() {

@@ -2,6 +2,7 @@
 #include "protocol/candidate.hpp"
 #include "protocol/event.hpp"
 #include "protocol/operator.hpp"
+#include "protocol/skill.hpp"
 
 #include <doctest/doctest.h>
 
@@ -146,6 +147,45 @@ TEST_CASE("a strategy is a schedule without its numbers") {
   schedule s{1, {{"vectorize", "hidden", {{"width", "16"}, {"tail", "mask"}}}, {"tile", "row", {{"size", "4x16"}}}, {"fuse", "", {}}}};
   CHECK(to_string(s) == "vectorize(hidden, width=16, tail=mask); tile(row, size=4x16); fuse()");
   CHECK(strategy_of(s) == "vectorize(hidden, tail=mask); tile(row); fuse()");
+}
+
+TEST_CASE("a skill is a transformation without what it was applied to") {
+  CHECK(transformation_of("vectorize(out, width=8)") == "vectorize(width=8)");
+  CHECK(transformation_of("cache_block(out, mc=4, kc=256)") == "cache_block(mc=4, kc=256)");
+  CHECK(transformation_of("keep(exp)") == "keep()");
+  CHECK(transformation_of("flag(-O2)") == "flag(-O2)");
+  CHECK(transformation_of("approximate(exp)") == "approximate(exp)");
+  CHECK(transformation_of("recompute exp") == "recompute");
+  CHECK(transformation_of("") == "");
+  std::vector<skill> all;
+  add_evidence(all, {"unroll(factor=4)", bound::memory, 1, 1, 0, 0.5});
+  add_evidence(all, {"unroll(factor=4)", bound::compute, 1, 0, 1, 0});
+  add_evidence(all, {"unroll(factor=4)", bound::memory, 2, 0, 0, -0.25});
+  REQUIRE(all.size() == 2);
+  CHECK(all[0] == skill{"unroll(factor=4)", bound::memory, 3, 1, 0, 0.25});
+}
+
+TEST_CASE("operators are alike by what their graphs do") {
+  const auto features = [](std::vector<std::string> operations) {
+    operator_definition op;
+    op.traced = graph{};
+    for (auto& o : operations)
+      op.traced->nodes.push_back({o, {}, {}});
+    return features_of(op);
+  };
+  CHECK(features({"aten.mul.Tensor", "aten.sigmoid.default"}) == "elementwise");
+  CHECK(features({"aten.pow.Tensor_Scalar", "aten.mean.dim", "aten.rsqrt.default"}) == "reduction");
+  CHECK(features({"aten.mm.default", "aten._softmax.default"}) == "contraction+reduction");
+  CHECK(features({"aten.embedding.default"}) == "gather");
+  CHECK(features_of({}) == "elementwise");
+}
+
+TEST_CASE("a schedule for another operator names no loop or tensor of the first") {
+  const schedule from{1, {{"fuse", "*", {}}, {"keep", "exp", {}}, {"vectorize", "*", {{"width", "16"}}}, {"vectorize", "out", {{"width", "8"}}},
+                          {"register_block", "out", {{"m", "6"}, {"n", "64"}}}, {"approximate", "exp", {}}, {"flag", "-O2", {}}}};
+  const schedule expected{1, {{"fuse", "*", {}}, {"vectorize", "*", {{"width", "8"}}}, {"register_block", "*", {{"m", "6"}, {"n", "64"}}},
+                              {"approximate", "exp", {}}, {"flag", "-O2", {}}}};
+  CHECK(transferable(from) == expected);
 }
 
 TEST_CASE("every error has the contract's exit code") {

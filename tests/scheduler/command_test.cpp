@@ -156,8 +156,27 @@ TEST_CASE("what later versions bring is refused by name, not half done") {
     CHECK(r.err == "kevolve: " + word + ": not in this version\n");
   }
   CHECK(p.run({"bench", "hostile"}).status == 2);
-  CHECK(p.run({"kb", "skills"}).status == 2);
+  CHECK(p.run({"kb", "search"}).status == 2);
   CHECK(p.run({"optimize", "rms_norm_h4096", "--synthesizer", "anthropic"}).status == 2);
+}
+
+TEST_CASE("without any session there are no skills, which is no error") {
+  place p;
+  auto r = p.run({"kb", "skills"});
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "no skills yet"));
+  CHECK(nlohmann::json::parse(p.run({"kb", "skills", "--json"}).out).empty());
+}
+
+TEST_CASE("a survey names what it was asked for and does not find") {
+  place p;
+  auto nothing = p.run({"bench", "kernelbench", "."});
+  CHECK(nothing.status == 2);
+  CHECK(has(nothing.err, "found no problem"));
+  CHECK(has(nothing.err, "level1/1_Name.py"));
+  auto unknown = p.run({"bench", "operators", "--problems", "rms_norm_h4096,nonsense"});
+  CHECK(unknown.status == 2);
+  CHECK(has(unknown.err, "'nonsense'"));
 }
 
 TEST_CASE("a target that no agent serves has its own exit code") {

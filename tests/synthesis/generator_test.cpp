@@ -172,6 +172,32 @@ TEST_CASE("what failed among the siblings is tried less") {
   CHECK(count() < before / 2);
 }
 
+TEST_CASE("what won in earlier sessions under the same bottleneck is tried more, what never won less") {
+  const auto g = generator_of("rms_norm");
+  const auto drawn = [&](std::vector<skill> known) {
+    synthesis::context c;
+    c.memory = memory_operator::inherit;
+    c.parent = synthesis::attempt{};
+    c.parent->printed_from = {1, {{"fuse", "*", {}}, {"rows", "*", {}}, {"vectorize", "*", {{"width", "16"}}}, {"parallel", "*", {}}}};
+    c.parent->edge.kind = "parallel";
+    c.parent->diagnosed.limited_by = bound::memory;
+    c.skills = std::make_shared<const std::vector<skill>>(std::move(known));
+    int hits = 0;
+    for (std::uint64_t i = 0; i < 300; ++i)
+      if (const auto p = g->propose(c, rng(7, i, "skills")))
+        hits += transformation_of(p->edge.summary) == "unroll(factor=8)";
+    return hits;
+  };
+  const int unknown = drawn({});
+  const int good = drawn({{"unroll(factor=8)", bound::memory, 20, 18, 0, 3}});
+  const int bad = drawn({{"unroll(factor=8)", bound::memory, 20, 0, 0, -1}});
+  const int elsewhere = drawn({{"unroll(factor=8)", bound::compute, 20, 18, 0, 3}});
+  CHECK(unknown > 0);
+  CHECK(good > 2 * unknown);
+  CHECK(bad < unknown);
+  CHECK(elsewhere == unknown);
+}
+
 TEST_CASE("a wrapper refuses tensors that are not dense") {
   const auto op = case_named("unary_relu");
   const auto g = generator_of("unary_relu");
