@@ -1,4 +1,4 @@
-// What the oracle expects of a case, and how much of it a correct kernel can be held to. Beside the exact outputs it runs a shadow: the same
+// What the oracle expects of a case, and how much of it a correct kernel can be held to. Beside the exact outputs it runs shadows: the same
 // graph with inputs perturbed by the rounding error that any kernel makes and every value rounded to its declared type. Where exact and
 // shadow part, the operator itself is ill-conditioned there: the difference widens the tolerance of that row, and an element that is finite
 // in one and not in the other (or an integer that differs) is not compared. Random cases on floating outputs go without a shadow.

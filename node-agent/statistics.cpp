@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace kevolve::agent {
 
@@ -58,6 +59,33 @@ std::vector<double> thin(std::span<const double> values, std::size_t most) {
   for (std::size_t i = 0; i < most; ++i)
     kept.push_back(values[i * values.size() / most]);
   return kept;
+}
+
+double rank_correlation(std::span<const double> a, std::span<const double> b) {
+  const auto ranks = [](std::span<const double> values) {
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return values[i] < values[j]; });
+    std::vector<double> out(values.size());
+    for (std::size_t i = 0; i < order.size();) {
+      std::size_t end = i;
+      while (end < order.size() && values[order[end]] == values[order[i]])
+        ++end;
+      for (std::size_t k = i; k < end; ++k)
+        out[order[k]] = static_cast<double>(i + end - 1) / 2;
+      i = end;
+    }
+    return out;
+  };
+  const auto x = ranks(a), y = ranks(b);
+  const double middle = (static_cast<double>(x.size()) - 1) / 2;
+  double xy = 0, xx = 0, yy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    xy += (x[i] - middle) * (y[i] - middle);
+    xx += (x[i] - middle) * (x[i] - middle);
+    yy += (y[i] - middle) * (y[i] - middle);
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
 }
 
 double geometric_mean(std::span<const double> values) {

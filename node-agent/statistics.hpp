@@ -45,6 +45,9 @@ private:
 /// At most `most` of the values, evenly spread in time.
 std::vector<double> thin(std::span<const double> values, std::size_t most = 64);
 
+/// Spearman's: the correlation of ranks, ties sharing their mean rank. 0 where there is nothing to correlate. Sizes are equal.
+double rank_correlation(std::span<const double> a, std::span<const double> b);
+
 /// Of positive values; 0 of nothing.
 double geometric_mean(std::span<const double> values);
 

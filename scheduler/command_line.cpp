@@ -173,6 +173,9 @@ private:
     add_survey(*bench, "kernelbench", "optimise the problems of a KernelBench checkout; one table at the end", bench_kernelbench, kernelbench_);
     add_survey(*bench, "operators", "optimise the operators that ship; one table at the end", bench_operators, operators_);
 
+    CLI::App* model = command(*bench, "model", "how well the cost model ranks what the store's sessions measured");
+    model->callback([this] { line_.run = [](context& in) { return bench_model(in); }; });
+
     CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");
     aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
     aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");

@@ -77,6 +77,9 @@ result<int> bench_kernelbench(context& in, const survey_options& options);
 /// The same for the operators that ship.
 result<int> bench_operators(context& in, const survey_options& options);
 
+/// How well the cost model ranks what the store's sessions measured.
+result<int> bench_model(context& in);
+
 struct engine_options {
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;

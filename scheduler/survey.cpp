@@ -159,7 +159,7 @@ std::string survey_table(const std::vector<object>& rows, const style& look) {
     for (const char* b : baselines) {
       cells.push_back(s[b]["geomean"].is_number() ? show_factor(s[b]["geomean"]) : "-");
       for (const char* p : {"fast_1", "fast_2"})
-        cells.push_back(s[b][p].is_number() && s[b]["compared"] > 0 ? show_percent(s[b][p]) : "-");
+        cells.push_back(s[b][p].is_number() && s[b]["compared"] > 0 ? fmt::format("{:.0f}%", 100 * s[b][p].get<double>()) : "-");
     }
     sums.add(cells);
   }

@@ -62,10 +62,7 @@ static inline $V load_strided$W(const float* p, i64 stride, i64 low, i64 high) {
 )"},
     {"between", {}, R"(// True in lanes low to high.
 static inline $I between$W(i64 low, i64 high) {
-  $I lane;
-#pragma GCC unroll 32
-  for (int l = 0; l < $W; ++l)
-    lane[l] = l;
+  const $I lane = {$L}; // a constant: lanes written one by one would stall the load of the whole
   return (lane >= (low < 0 ? 0 : low > $W ? $W : (int)low)) & (lane <= (high < -1 ? -1 : high > $W ? $W : (int)high));
 }
 )"},
@@ -371,6 +368,10 @@ std::string filled(std::string text, int width) {
   replace("$V", "f32x" + std::to_string(width));
   replace("$I", "i32x" + std::to_string(width));
   replace("$W", std::to_string(width));
+  std::string lanes;
+  for (int l = 0; l < width; ++l)
+    lanes += (l ? ", " : "") + std::to_string(l);
+  replace("$L", lanes);
   return text;
 }
 

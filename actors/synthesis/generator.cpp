@@ -1,4 +1,5 @@
 #include "actors/synthesis/generator.hpp"
+#include "actors/synthesis/cost.hpp"
 #include "actors/synthesis/lower.hpp"
 #include "actors/synthesis/print.hpp"
 #include "actors/synthesis/propose.hpp"
@@ -54,6 +55,8 @@ public:
     out.what.id = candidate_hash(out.what);
     return out;
   }
+
+  double estimate(const schedule& s) const override { return estimated_seconds(outlook_, make_plan(lowered_, s, outlook_.compiler)); }
 
   result<proposal> propose(const context& given, rng draw) const override {
     const auto parent = given.parent ? given.parent->printed_from : schedule{};

@@ -107,6 +107,8 @@ const lower_table& update_rules();
 
 /// A bound of slice: negative counts from the end, beyond the end is the end.
 index slice_bound(lowering& l, const char* argument_name, const index& extent, const index& otherwise);
+/// The position that select and select_scatter name, counted from the beginning.
+index selected_position(lowering& l, const index& extent);
 
 /// Errors name every operation that cannot be generated.
 result<program> lower(const operator_definition& op);

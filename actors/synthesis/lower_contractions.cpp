@@ -105,6 +105,42 @@ std::vector<std::int64_t> spread(std::vector<std::int64_t> given, std::size_t n,
   return given;
 }
 
+/// A transposed convolution with strides s and no dilation, output positions taken apart as s * q + r: those of one r see every s-th tap of the
+/// kernel, k = s * j + (r + padding) % s, and input q + (r + padding) / s - j. So it is s^d ordinary convolutions, contiguous in q, which are then
+/// interleaved: value [N, g, O/g, r.., q..].
+tensor_ref interleaved_convolutions(lowering& l, const tensor_ref& x, const tensor_ref& w, const window& v, const index& groups, const std::vector<index>& out_shape) {
+  const std::size_t spatial = w.shape.size() - 2;
+  const index in_per_group = floor_div(w.shape[0], groups);
+  std::vector<index> space{x.shape[0], groups, w.shape[1]};
+  for (std::size_t d = 0; d < spatial; ++d)
+    space.emplace_back(v.stride[d]);
+  for (std::size_t d = 0; d < spatial; ++d)
+    space.push_back(floor_div(out_shape[2 + d] + index(v.stride[d] - 1), index(v.stride[d])));
+  const std::size_t reduced = space.size();
+  space.push_back(in_per_group);
+  for (std::size_t d = 0; d < spatial; ++d)
+    space.push_back(floor_div(w.shape[2 + d] + index(v.stride[d] - 1), index(v.stride[d])));
+  std::vector<std::size_t> over;
+  for (std::size_t d = reduced; d < space.size(); ++d)
+    over.push_back(d);
+  return l.reduce(l.name("phases"), x.type, space, over, false, combiner::sum, [&](const std::vector<index>& at) {
+    std::vector<index> ix{at[0], at[1] * in_per_group + at[reduced]}, iw{at[1] * in_per_group + at[reduced], at[2]}, guards;
+    for (std::size_t d = 0; d < spatial; ++d) {
+      const index s(v.stride[d]), r = at[3 + d] + v.padding[d], q = at[3 + spatial + d], j = at[reduced + 1 + d];
+      iw.push_back(s * j + modulo(r, s));
+      ix.push_back(q + floor_div(r, s) - j);
+      guards.insert(guards.end(), {ix.back(), x.shape[2 + d] - 1 - ix.back()});
+      if (!(floor_div(w.shape[2 + d], s) * s == w.shape[2 + d]))
+        guards.push_back(w.shape[2 + d] - 1 - iw.back());
+    }
+    std::erase_if(guards, [](const index& g) {
+      const auto range = g.range();
+      return range && range->first >= 0;
+    });
+    return l.read(x, ix, guards) * l.read(w, iw, guards); // outside there is no product at all: 0 times an infinite weight must not count
+  });
+}
+
 /// input [N, C, x..], weight [O, C/g, k..] (transposed: [C, O/g, k..]); sums over channel and kernel positions under bounds guards.
 void convolution(lowering& l) {
   tensor_ref x = l.tensor("input");
@@ -123,6 +159,26 @@ void convolution(lowering& l) {
   const index groups(l.integer("groups", 1));
   const index out_per_group = transposed ? w.shape[1] : floor_div(w.shape[0], groups);
   const index in_per_group = transposed ? floor_div(w.shape[0], groups) : w.shape[1];
+  bool strided = false, dilated = false;
+  for (std::size_t d = 0; d < spatial; ++d) {
+    strided = strided || v.stride[d] != 1;
+    dilated = dilated || v.dilation[d] != 1;
+  }
+  if (transposed && strided && !dilated) {
+    const auto phases = interleaved_convolutions(l, x, w, v, groups, out_shape);
+    std::vector<index> full{x.shape[0], groups, out_per_group};
+    full.insert(full.end(), out_shape.begin() + 2, out_shape.end());
+    const auto out = l.map(l.name(), x.type, full, [&](const std::vector<index>& at) {
+      std::vector<index> from{at[0], at[1], at[2]};
+      for (std::size_t d = 0; d < spatial; ++d)
+        from.push_back(modulo(at[3 + d], index(v.stride[d])));
+      for (std::size_t d = 0; d < spatial; ++d)
+        from.push_back(floor_div(at[3 + d], index(v.stride[d])));
+      const auto sum = l.read(phases, from);
+      return l.has("bias") ? sum + l.read(l.tensor("bias"), {at[1] * out_per_group + at[2]}) : sum;
+    });
+    return l.bind(0, l.reshaped(out, l.output_shape()));
+  }
   std::vector<index> space{x.shape[0], groups, out_per_group};
   space.insert(space.end(), out_shape.begin() + 2, out_shape.end());
   const std::size_t reduced = space.size();

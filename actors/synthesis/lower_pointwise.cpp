@@ -218,7 +218,8 @@ void triangle(lowering& l) {
   const bool lower_part = base_name(l.node().op) == "tril";
   l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
     const index distance = at[at.size() - 1] - at[at.size() - 2] - diagonal;
-    return choose(in_range({lower_part ? index(0) - distance : distance}), l.read(x, at), number(0));
+    const auto inside = in_range({lower_part ? index(0) - distance : distance});
+    return x.type == dtype::boolean ? call(op::logical_and, inside, call(op::to_boolean, l.read(x, at))) : choose(inside, l.read(x, at), number(0));
   }));
 }
 

@@ -40,9 +40,7 @@ void slice_scatter(lowering& l) {
 void select_scatter(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
-  index which = l.extent(*l.find("index"));
-  if (which.constant() && *which.constant() < 0)
-    which = which + x.shape[dim];
+  const index which = selected_position(l, x.shape[dim]);
   replaced(l, [&](const std::vector<index>& at, std::vector<index>& from, std::vector<index>& inside) {
     from = at;
     from.erase(from.begin() + static_cast<std::ptrdiff_t>(dim));

@@ -64,6 +64,11 @@ index slice_bound(lowering& l, const char* argument_name, const index& extent, c
   return extent.constant() && *c > *extent.constant() ? extent : given;
 }
 
+index selected_position(lowering& l, const index& extent) {
+  const index which = l.extent(*l.find("index"));
+  return which.constant() && *which.constant() < 0 ? which + extent : which;
+}
+
 namespace {
 
 void slice(lowering& l) {
@@ -80,9 +85,7 @@ void slice(lowering& l) {
 void select(lowering& l) {
   const tensor_ref t = l.tensor("self");
   const auto dim = l.wrap(l.integer("dim", 0), t.shape.size());
-  index which = l.extent(*l.find("index"));
-  if (which.constant() && *which.constant() < 0)
-    which = which + t.shape[dim];
+  const index which = selected_position(l, t.shape[dim]);
   l.bind(0, l.view(t, l.output_shape(), [&](std::vector<index> at) {
     at.insert(at.begin() + static_cast<std::ptrdiff_t>(dim), which);
     return at;

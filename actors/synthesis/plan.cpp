@@ -2,6 +2,7 @@
 #include "actors/synthesis/emit.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/lower.hpp"
+#include "actors/synthesis/schedule_edit.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -21,12 +22,6 @@ std::int64_t integer_parameter(const schedule_step& s, const std::string& name, 
 }
 
 namespace {
-
-std::string step_text(const schedule_step& s) {
-  schedule one;
-  one.steps = {s};
-  return to_string(one);
-}
 
 /// The nests that a step's subject names: "*", a nest or value by name, or (loops) those that have a loop of that name.
 std::vector<nest*> subjects(plan& out, const program& p, const schedule_step& s) {
@@ -231,9 +226,9 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
       continue;
     const auto why = apply_step(p, out, step);
     if (why.empty())
-      out.taken.push_back(step_text(step));
+      out.taken.push_back(text_of(step));
     else
-      out.skipped.push_back(step_text(step) + ": " + why);
+      out.skipped.push_back(text_of(step) + ": " + why);
   }
   return out;
 }

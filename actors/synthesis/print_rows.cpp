@@ -107,7 +107,10 @@ private:
       const auto v = last.var.single_name();
       const std::string block = std::to_string(n_.width * copies);
       std::string vector;
-      for (int c = 0; c < copies; ++c) {
+      const bool jam = copies > 1 && jams();
+      if (jam)
+        vector = jammed_text(copies);
+      for (int c = 0; c < copies && !jam; ++c) {
         const auto one = body_text(n_.width, index(static_cast<std::int64_t>(c) * n_.width));
         vector += copies > 1 ? "{\n" + indented(one, 1) + "}\n" : one;
       }
@@ -157,6 +160,20 @@ private:
     return (parallel ? "#pragma omp parallel\n" : "") + (braces ? "{\n" + indented(code, 1) + "}\n" : code);
   }
 
+  /// One reduction and nothing else: its copies share the loop that reduces, what it looks up and what it reads once for all.
+  bool jams() const {
+    if (n_.phases.size() != 1 || n_.phases[0].statements.size() != 1 || n_.phases[0].loops.empty())
+      return false;
+    const auto& st = n_.phases[0].statements[0];
+    const auto c = value_of(st).combine;
+    return st.spatial == 0 && (c == combiner::sum || c == combiner::maximum || c == combiner::minimum || c == combiner::product);
+  }
+
+  std::string jammed_text(int copies) {
+    std::set<int> none;
+    return phase_text(n_.phases[0], n_.rows.back().var.single_name(), n_.width, none, false, copies);
+  }
+
   /// All phases of one row (or of `width` rows side by side, shifted by `shift`).
   std::string body_text(int width, const index& shift) {
     std::string code;
@@ -191,9 +208,19 @@ private:
     bool wide = false;   // scalar sums in double
     bool simd = false;
     bool ranged = false; // loop 0 runs from first_ to last_
+    int jam = 1;         // vectors of the row side by side, each with its own sum
   };
 
-  std::string phase_text(const phase& ph, const std::string& row, int row_width, std::set<int>& vector_scalars, bool ranged = false) {
+  /// The statement of one of the vectors side by side.
+  statement jammed(const statement& st, int copy) const {
+    statement one = st;
+    if (copy > 0)
+      shifted(one, n_.rows.back().var, index(static_cast<std::int64_t>(copy) * n_.width));
+    return one;
+  }
+  static std::string accumulator_of(const pass& s, const value& v, int copy) { return v.name + "_acc" + (s.jam > 1 ? "_" + std::to_string(copy) : ""); }
+
+  std::string phase_text(const phase& ph, const std::string& row, int row_width, std::set<int>& vector_scalars, bool ranged = false, int jam = 1) {
     std::vector<std::string> names;
     for (const auto& l : ph.loops)
       names.push_back(l.var.single_name());
@@ -213,6 +240,7 @@ private:
     s.statements = ph.statements;
     s.row_width = row_width;
     s.ranged = ranged;
+    s.jam = jam;
     if (row_width == 0 && n_.width > 0 && !row_vector_)
       for (std::size_t l = 0; l < ph.loops.size(); ++l)
         if ((ph.loops[l].var.single_name() == n_.vector_loop || same_kind(ph.loops[l])) && can_vectorize(k_.subject, k_.how, ph, ph.loops[l].var.single_name()) &&
@@ -322,7 +350,10 @@ private:
     if (s.row_width > 0 || (s.width > 0 && !vector_reduced(s, st))) {
       const int w = s.row_width > 0 ? s.row_width : s.width;
       k_.used.vector("splat", w);
-      return "f32x" + std::to_string(w) + " " + acc + " = splat" + std::to_string(w) + "(" + initial(k_, v) + ");\n";
+      std::string code;
+      for (int c = 0; c < s.jam; ++c)
+        code += "f32x" + std::to_string(w) + " " + accumulator_of(s, v, c) + " = splat" + std::to_string(w) + "(" + initial(k_, v) + ");\n";
+      return code;
     }
     std::string code = accumulator_type(k_, v, s.wide && v.combine == combiner::sum) + " " + acc + " = " + initial(k_, v) + ";\n";
     if (v.combine == combiner::argmax || v.combine == combiner::argmin)
@@ -351,6 +382,12 @@ private:
 
   std::string finished(pass& s, const statement& st) {
     const auto& v = value_of(st);
+    if (s.jam > 1) {
+      std::string code;
+      for (int c = 0; c < s.jam; ++c)
+        code += "{\n" + indented(kept(s, jammed(st, c), {accumulator_of(s, v, c), text_type::real, true}), 1) + "}\n";
+      return code;
+    }
     const auto acc = v.name + "_acc";
     const bool vector = s.row_width > 0 || (s.width > 0 && !vector_reduced(s, st));
     const bool arg = v.combine == combiner::argmax || v.combine == combiner::argmin;
@@ -386,9 +423,12 @@ private:
     std::string code;
     std::vector<expr_ref> all;
     for (const auto& st : s.statements)
-      all.push_back(st.body);
+      for (int c = 0; c < s.jam; ++c)
+        all.push_back(jammed(st, c).body);
     s.e->announce(all);
     const std::size_t depth = s.ph->loops.size();
+    if (s.jam > 1)
+      return jammed_sums(s, all, depth);
     for (const auto& st : s.statements) {
       const auto& v = value_of(st);
       const auto flush = [&] {
@@ -434,6 +474,20 @@ private:
         code += stored(s, st, text{s.wide && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc, is_floating(v.type) ? text_type::real : text_type::integer, vector});
     }
     return code;
+  }
+
+  std::string jammed_sums(pass& s, const std::vector<expr_ref>& bodies, std::size_t depth) {
+    const auto& v = value_of(s.statements[0]);
+    std::string sums;
+    for (int c = 0; c < s.jam; ++c) {
+      const auto t = s.e->emit(bodies[static_cast<std::size_t>(c)], depth);
+      sums += combined(k_, v, accumulator_of(s, v, c), s.e->as_vector(t), s.row_width) + "\n";
+    }
+    std::string code;
+    for (const auto& l : s.e->lifted[depth])
+      code += l + "\n";
+    s.e->lifted[depth].clear();
+    return code + sums;
   }
 
   std::string drained(pass& s, std::size_t depth) {

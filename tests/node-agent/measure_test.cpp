@@ -45,6 +45,16 @@ measurement compared(noisy_machine& machine, double candidate_s, double anchor_s
 
 } // namespace
 
+TEST_CASE("rank correlation is Spearman's, ties sharing their rank") {
+  const std::vector<double> up{1, 2, 3, 4, 5}, squares{1, 4, 9, 16, 25}, down{9, 7, 5, 3, 1}, swapped{2, 1, 3, 4, 5}, flat{7, 7, 7, 7, 7}, tied{1, 1, 3, 4, 5};
+  CHECK(rank_correlation(up, squares) == doctest::Approx(1));
+  CHECK(rank_correlation(up, down) == doctest::Approx(-1));
+  CHECK(rank_correlation(up, swapped) == doctest::Approx(0.9)); // 1 - 6 * 2 / (5 * 24)
+  CHECK(rank_correlation(up, tied) == doctest::Approx(0.97468).epsilon(1e-4));
+  CHECK(rank_correlation(up, flat) == 0);
+  CHECK(rank_correlation({}, {}) == 0);
+}
+
 TEST_CASE("the median and its interval are those of order statistics") {
   const double v[] = {5, 1, 4, 2, 3};
   CHECK(median(v) == 3);

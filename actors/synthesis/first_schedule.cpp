@@ -1,0 +1,118 @@
+// The first schedules of a session: the root, and the compound one by rules of thumb.
+#include "actors/synthesis/blocks.hpp"
+#include "actors/synthesis/fusion.hpp"
+#include "actors/synthesis/propose.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kevolve::synthesis {
+
+std::int64_t outlook::estimate(const index& i) const {
+  return i.estimate([&](const std::string& name) -> std::int64_t {
+    for (std::size_t a = 0; a < subject->axis_values.size(); ++a)
+      if (subject->axis_values[a].first == name)
+        return axis_values[a];
+    return 1;
+  });
+}
+
+outlook look_at(const program& p, const problem& subject, const target& on, const std::string& compiler) {
+  outlook o;
+  o.subject = &p;
+  o.compiler = compiler;
+  o.tolerated = subject.op.tolerated;
+  o.width = on.architecture == "x86-64-v3" ? 8 : on.architecture == "x86-64" || on.architecture == "x86-64-v2" ? 4 : 16;
+  for (std::size_t a = 0; a < p.axis_values.size(); ++a) {
+    double logs = 0;
+    int n = 0;
+    for (const auto& w : subject.workloads)
+      if (const auto bound = find_axis(w.axes, subject.op.axes[a].name); bound && *bound > 0) {
+        logs += std::log(static_cast<double>(*bound));
+        ++n;
+      }
+    const auto constant = p.axis_values[a].second.constant();
+    o.axis_values.push_back(constant ? *constant : n > 0 ? static_cast<std::int64_t>(std::exp(logs / n) + 0.5) : 256);
+  }
+  return o;
+}
+
+namespace {
+
+constexpr double prefetch_from_bytes = 1e6;  // below this the next row is in the second cache already
+
+bool any_reduction(const program& p) {
+  return std::any_of(p.values.begin(), p.values.end(), [](const value& v) { return v.kind == value::kind_t::reduce; });
+}
+
+/// Vectors end where lines of the cache do, row after row: a line that is streamed in two parts costs a read of the memory.
+bool fills_lines(const nest& n) {
+  const auto whole = [&](const dimension& d) {
+    const auto extent = d.extent.constant();
+    return d.var.single_name() != n.vector_loop || !extent || *extent % 16 == 0 || *extent >= 1024;
+  };
+  bool all = std::all_of(n.rows.begin(), n.rows.end(), whole);
+  for (const auto& ph : n.phases)
+    all = all && std::all_of(ph.loops.begin(), ph.loops.end(), whole);
+  return all;
+}
+
+} // namespace
+
+schedule plain_schedule(const outlook& o) {
+  constexpr double patience = 1e8; // multiplications; a tenth of a second at the least
+  double most = 0;
+  for (const auto& v : o.subject->values)
+    if (rereads(v))
+      most = std::max(most, elements(o, v.dims) * elements(o, v.over));
+  if (most <= patience)
+    return {};
+  return with(with({}, "vectorize", "*", {{"width", std::to_string(o.width)}}), "parallel", "*");
+}
+
+schedule analytic_schedule(const outlook& o) {
+  const auto& p = *o.subject;
+  schedule s = with(with({}, "fuse", "*"), "rows", "*");
+  for (std::size_t v = 0; v < p.values.size(); ++v) {
+    const auto& x = p.values[v];
+    if (x.kind == value::kind_t::map && x.outputs.empty() && expense(x.body) >= 4 && readers(p, static_cast<int>(v)) > 1 && why_not_inline(p, static_cast<int>(v)).empty())
+      s = with(s, "keep", x.name);
+  }
+  s = with(s, "vectorize", "*", {{"width", std::to_string(o.width)}});
+  if (any_reduction(p))
+    s = with(s, "accumulators", "*", {{"n", "4"}});
+  s = with(s, "parallel", "*");
+  bool blocked = false;
+  bool lines = true;
+  bool crossed = false; // copies would read more lines at once than a set of the first cache holds
+  for (const auto& n : make_plan(p, s, o.compiler).nests) {
+    crossed = crossed || crosses_rows(n);
+    lines = lines && fills_lines(n);
+    if (is_contraction(p, n)) {
+      const auto b = best_block(o, n);
+      const auto [rows, columns] = shape_of(o, n);
+      if (b.m == 0 || columns < o.width / 2.0 || rows < 2)
+        continue;
+      auto chosen = block_parameters(o, b);
+      if (const auto direct = direct_block(o, n); direct.m > 0 && is_small_product(o, n)) {
+        chosen = block_parameters(o, direct);
+        chosen.emplace_back("direct", "1");
+      }
+      s = with(s, "register_block", n.name, chosen);
+      blocked = true;
+    }
+  }
+  if (!blocked && !crossed)
+    s = with(s, "unroll", "*", {{"factor", "4"}});
+  if (!blocked && traffic(o) > prefetch_from_bytes)
+    s = with(s, "prefetch", "*", {{"rows", "1"}});
+  if (!blocked && lines && traffic(o) > stream_from_bytes)
+    s = with(s, "stream_stores", "*");
+  const auto skipped = make_plan(p, s, o.compiler).skipped;
+  std::erase_if(s.steps, [&](const schedule_step& step) {
+    return std::any_of(skipped.begin(), skipped.end(), [&](const std::string& why) { return why.rfind(text_of(step) + ":", 0) == 0; });
+  });
+  return s;
+}
+
+} // namespace kevolve::synthesis
