@@ -215,18 +215,23 @@ result<operator_match> find_operator(const std::string& name, const std::vector<
   for (const auto& file : known)
     if (file.stem() == name)
       return operator_match{file, {}};
-  operator_match family;
-  for (const auto& file : known) {
-    if (name.empty() || file.stem().string().rfind(name + "_", 0) != 0)
-      continue;
-    if (family.file.empty())
-      family.file = file;
-    else
-      family.others.push_back(file.stem().string());
-  }
-  if (family.file.empty())
+  std::vector<fs::path> family;
+  for (const auto& file : known)
+    if (!name.empty() && file.stem().string().rfind(name + "_", 0) == 0)
+      family.push_back(file);
+  if (family.empty())
     return unknown_operator(name, known);
-  return family;
+  // The one with the fewest words after the name: rms_norm is rms_norm_h4096, not rms_norm_backward_h4096.
+  const auto words = [](const fs::path& file) {
+    const auto stem = file.stem().string();
+    return std::count(stem.begin(), stem.end(), '_');
+  };
+  const auto chosen = std::min_element(family.begin(), family.end(), [&](const fs::path& a, const fs::path& b) { return words(a) < words(b); });
+  operator_match match{*chosen, {}};
+  for (const auto& file : family)
+    if (file != match.file)
+      match.others.push_back(file.stem().string());
+  return match;
 }
 
 } // namespace kevolve

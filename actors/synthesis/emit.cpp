@@ -98,7 +98,6 @@ const char* c_type(dtype t) {
   }
 }
 
-/// A name that no value and no axis has.
 std::string emitter::unique(const std::string& base) {
   for (;;) {
     const auto name = base + std::to_string(k_.counter++);

@@ -38,6 +38,8 @@ public:
   /// Counts common parts of what will be emitted next at the innermost depth.
   void announce(const std::vector<expr_ref>& all);
   text emit(const expr_ref& e, std::size_t depth);
+  /// A name that no value and no axis has.
+  std::string unique(const std::string& base);
   /// What a load with this key stands for from now on at this depth.
   void define(const std::string& key, const text& t, std::size_t depth) { scopes_[depth][key] = t; }
   std::string load_key(int value, const index& offset);
@@ -59,7 +61,6 @@ private:
     std::string low, high, always;
   };
   std::optional<lane_reach> lanes_between(const std::vector<index>& all);
-  std::string unique(const std::string& base);
   text build(const expr_ref& e, std::size_t depth);
   text build_load(const expr& e, std::size_t depth);
   text build_call(const expr_ref& e, std::size_t depth);

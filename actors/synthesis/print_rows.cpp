@@ -455,7 +455,7 @@ private:
           continue;
         }
         if (read_again) {
-          const auto name = v.name + "_" + std::to_string(k_.counter++);
+          const auto name = s.e->unique(v.name + "_");
           code += "const auto " + name + " = " + t.code + ";\n";
           t.code = name;
           s.e->define(s.e->load_key(st.value, st.target), t, depth);
@@ -568,11 +568,11 @@ private:
         shifted(one, s.ph->loops[d].var, index(static_cast<std::int64_t>(c) * n_.width));
       s.e->announce({one.body->args[0]});
       const auto t = s.e->emit(one.body->args[0], d + 1);
-      const auto local = "best" + std::to_string(k_.counter++);
+      const auto local = s.e->unique("best");
       chunk += drained(s, d + 1) + "const f32x" + width + " " + local + " = " + s.e->as_vector(t) + ";\n";
       best = best.empty() ? local : name + "(" + best + ", " + local + ")";
     }
-    const auto found = "best" + std::to_string(k_.counter++);
+    const auto found = s.e->unique("best");
     chunk += "const f32x" + width + " " + found + " = " + best + ";\n";
     s.e->vectorize("", 0);
     const auto acc = x.name + "_acc";

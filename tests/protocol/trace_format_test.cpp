@@ -325,7 +325,7 @@ TEST_CASE("a trace has the format's vocabulary with ours beside it, and no numbe
 
 TEST_CASE("an operator is found by name, by family, or not at all with a guess") {
   folder at;
-  for (const char* name : {"softmax_n32000", "softmax_n4096", "rms_norm_h8192"})
+  for (const char* name : {"softmax_n32000", "softmax_n4096", "rms_norm_h8192", "rms_norm_backward_h4096"})
     at.write("ops/" + std::string(name) + ".json", "{}");
   auto found = find_operator("softmax_n32000", {at.path});
   REQUIRE(found);
@@ -334,6 +334,10 @@ TEST_CASE("an operator is found by name, by family, or not at all with a guess")
   REQUIRE(found);
   CHECK(found->file.stem() == "softmax_n4096"); // numbers compare as numbers
   CHECK(found->others == std::vector<std::string>{"softmax_n32000"});
+  found = find_operator("rms_norm", {at.path});
+  REQUIRE(found);
+  CHECK(found->file.stem() == "rms_norm_h8192");
+  CHECK(found->others == std::vector<std::string>{"rms_norm_backward_h4096"});
   found = find_operator("rms_nrom", {at.path});
   REQUIRE_FALSE(found);
   mentions(found.error().message, {"rms_nrom", "did you mean rms_norm_h8192?", "softmax_n4096"});
