@@ -138,30 +138,21 @@ void shuffle(lowering& l, const tensor_ref& x, const std::vector<index>& split, 
   l.bind(0, l.reshaped(moved, l.output_shape()));
 }
 
-std::vector<index> leading(const tensor_ref& x, std::size_t dropped, index& product) {
-  std::vector<index> lead(x.shape.begin(), x.shape.end() - static_cast<std::ptrdiff_t>(dropped));
-  product = index(1);
-  for (const auto& s : lead)
-    product = product * s;
-  return lead;
-}
+/// Everything before channels, rows and columns, taken together.
+index images_of(lowering& l, const tensor_ref& x) { return l.product({x.shape.begin(), x.shape.end() - 3}); }
 
 void pixel_shuffle(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const index r(l.integer("upscale_factor", 1));
-  index lead;
-  leading(x, 3, lead);
   const auto n = x.shape.size();
-  shuffle(l, x, {lead, floor_div(x.shape[n - 3], r * r), r, r, x.shape[n - 2], x.shape[n - 1]}, {0, 1, 4, 2, 5, 3});
+  shuffle(l, x, {images_of(l, x), floor_div(x.shape[n - 3], r * r), r, r, x.shape[n - 2], x.shape[n - 1]}, {0, 1, 4, 2, 5, 3});
 }
 
 void pixel_unshuffle(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const index r(l.integer("downscale_factor", 1));
-  index lead;
-  leading(x, 3, lead);
   const auto n = x.shape.size();
-  shuffle(l, x, {lead, x.shape[n - 3], floor_div(x.shape[n - 2], r), r, floor_div(x.shape[n - 1], r), r}, {0, 1, 3, 5, 2, 4});
+  shuffle(l, x, {images_of(l, x), x.shape[n - 3], floor_div(x.shape[n - 2], r), r, floor_div(x.shape[n - 1], r), r}, {0, 1, 3, 5, 2, 4});
 }
 
 void channel_shuffle(lowering& l) {

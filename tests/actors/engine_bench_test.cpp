@@ -8,7 +8,7 @@ using namespace kevolve::test;
 
 namespace {
 
-// CAF's own races, suppressed by its library's name, cost ThreadSanitizer a report each: 1,500 candidates take an hour there.
+// CAF's own races, suppressed by its library's name, cost ThreadSanitizer a report each: 1,500 candidates did not end in 600 s there.
 #if defined(__SANITIZE_THREAD__)
 constexpr std::uint32_t candidates = 60;
 #else
