@@ -141,6 +141,7 @@ void judge::ready_baselines(attempt& a) {
 }
 
 judge_probed judge::probe(const judge_probe& what) {
+  stillness quiet(baselines_);
   judge_probed answer;
   answer.number = what.number;
   const auto buffers = [](const std::vector<std::int64_t>& sizes) {

@@ -15,8 +15,9 @@ namespace fs = std::filesystem;
 namespace kevolve::agent {
 namespace {
 
-constexpr const char* recipe = "1"; // raise when the way we compile changes: part of the artifact's key
+constexpr const char* recipe = "2"; // raise when the way we compile changes: part of the artifact's key
 constexpr std::size_t most_remarks = 40;
+constexpr const char* vector_marks[] = {"vector_size(", "immintrin.h", "ext_vector_type("};
 constexpr std::uint64_t compiler_memory = 4ull << 30, compiler_file = 64ull << 20;
 
 bool has_flag(const candidate& c, const std::string& flag) {
@@ -85,6 +86,30 @@ void read_remarks(const fs::path& file, std::vector<std::string>& remarks) {
   for (std::string line; remarks.size() < most_remarks && std::getline(in, line);)
     if (line.find("optimized:") != std::string::npos)
       remarks.push_back(scrub(line, 200));
+}
+
+/// Clang's remarks come among its messages, each with the line of source it is about: taken out of them.
+void take_remarks(std::string& log, std::vector<std::string>& remarks) {
+  std::istringstream in(std::exchange(log, {}));
+  bool excerpt = false; // the source and the caret below a remark
+  for (std::string line; std::getline(in, line);) {
+    const auto at = line.find(": remark: ");
+    if (at != std::string::npos) {
+      excerpt = true;
+      if (remarks.size() < most_remarks)
+        remarks.push_back(scrub(line.substr(0, at) + ": optimized: " + line.substr(at + 10), 200));
+    } else if (excerpt && (line.starts_with(" ") || line.empty())) {
+      continue;
+    } else {
+      excerpt = false;
+      log += line + "\n";
+    }
+  }
+}
+
+/// Vectors that the source spells out are none of the compiler's doing: it reports nothing about them.
+bool spells_out_vectors(const std::string& source) {
+  return std::any_of(std::begin(vector_marks), std::end(vector_marks), [&](const char* mark) { return source.find(mark) != std::string::npos; });
 }
 
 } // namespace
@@ -193,12 +218,15 @@ result<compiled> compile_pool::build(const candidate& c, const fs::path& folder,
     for (const char* ours : {"-fPIC", "-I.", "-fdiagnostics-color=never", "-c", "-o"})
       arguments.push_back(ours);
     arguments.push_back(objects.back());
-    if (gnu)
-      arguments.push_back("-fopt-info-vec-optimized=kevolve-" + std::to_string(objects.size()) + ".vec");
+    arguments.push_back(gnu ? "-fopt-info-vec-optimized=kevolve-" + std::to_string(objects.size()) + ".vec" : "-Rpass=loop-vectorize|slp-vectorizer");
     arguments.push_back(s.path);
     KEVOLVE_TRY(end, tool(std::move(arguments), folder, limit_s, cancelled, done));
+    if (!gnu)
+      take_remarks(done.log, done.remarks);
     if (!end.good())
       return done;
+    if (spells_out_vectors(s.content))
+      done.remarks.push_back(s.path + ": optimized: vectorized in the source");
     read_remarks(folder / ("kevolve-" + std::to_string(objects.size()) + ".vec"), done.remarks);
   }
   std::vector<std::string> link{c.build.compiler, "-shared", "-Wl,-z,defs", "-Wl,--as-needed", "-o", "kevolve-candidate.so"};

@@ -209,6 +209,7 @@ void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation
   e.result = verdict.result;
   e.correct = std::move(verdict.correct);
   e.timings = std::move(verdict.timings);
+  e.diagnosed.counters = std::move(verdict.counters);
   if (!verdict.log.empty())
     e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + verdict.log;
   for (const std::string& note : verdict.notes)
@@ -232,7 +233,7 @@ void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation
     known = roofs(true);
     e.result = outcome::passed;
     e.log.clear();
-    e.diagnosed = {.remarks = e.diagnosed.remarks};
+    e.diagnosed = {.counters = e.diagnosed.counters, .remarks = e.diagnosed.remarks};
     diagnose(what.subject, known ? &*known : nullptr, e);
   }
   e.stages.profile_s = now_s() - began;

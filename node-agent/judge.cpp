@@ -101,6 +101,7 @@ result<judge::hosted> judge::launch_candidate(const judge_program& what, unsigne
     return started.error();
   }
   h.process = std::move(*started);
+  h.counters = event_counters(h.process->id());
   const call_end loaded = h.process->load(artifact, load_limit_s);
   ::close(artifact);
   if (!loaded.good()) {
@@ -331,6 +332,30 @@ void judge::measure_workload(attempt& a, std::size_t w) {
     a.verdict.timings.push_back(std::move(timing));
 }
 
+/// After all timing, which this would disturb: events of one call, summed over workloads.
+void judge::count_events(attempt& a) {
+  for (std::size_t w = 0; w < a.cases.workloads() && a.good(); ++w) {
+    test_case& c = a.cases.timed(w)[0];
+    const std::uint32_t calls = a.verdict.timings[w].calls_per_sample;
+    if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.what.call_limit_s), c.name) ||
+        !a.accept(a.candidate.process->call(c.slot, 1, a.what.call_limit_s), c.name)) // warm, threads started
+      return;
+    a.candidate.counters.begin();
+    const bool good = a.accept(a.candidate.process->call(c.slot, calls, a.what.call_limit_s), c.name);
+    const auto found = a.candidate.counters.end();
+    for (const counter& each : found) {
+      const auto known = std::find_if(a.verdict.counters.begin(), a.verdict.counters.end(), [&](const counter& k) { return k.name == each.name; });
+      const double one = each.value / calls;
+      if (known == a.verdict.counters.end())
+        a.verdict.counters.push_back({each.name, one});
+      else
+        known->value += one;
+    }
+    if (!good)
+      return;
+  }
+}
+
 judge_verdict judge::evaluate(const judge_evaluate& what) {
   const double began = now_s();
   judge_verdict refused;
@@ -369,12 +394,11 @@ judge_verdict judge::evaluate(const judge_evaluate& what) {
   a.verdict.check_s = now_s() - check_began;
 
   if (a.good() && line_.announce("measuring")) {
-    for (auto& [kind, h] : baselines_)
-      if (h.process)
-        h.process->freeze();
+    stillness quiet(baselines_);
     const double measure_began = now_s();
     for (std::size_t w = 0; w < a.cases.workloads() && a.good(); ++w)
       measure_workload(a, w);
+    count_events(a);
     a.deadline = std::max(a.deadline, now_s() + what.call_limit_s);
     if (a.good() && what.how == effort::verify)
       for (std::size_t w = 0; w < a.cases.workloads() && a.good(); ++w)
@@ -382,11 +406,9 @@ judge_verdict judge::evaluate(const judge_evaluate& what) {
           if (a.good())
             check_case(a, c); // once more, in full, after all those calls
     a.verdict.measure_s = now_s() - measure_began;
-    for (auto& [kind, h] : baselines_)
-      if (h.process)
-        h.process->thaw();
-    line_.announce("measured");
   }
+  if (a.verdict.measure_s > 0)
+    line_.announce("measured");
   if (a.candidate.process) {
     a.candidate.process->end();
     a.verdict.cpu_s = a.candidate.cpu_s + a.candidate.process->cpu_s();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "node-agent/case_set.hpp"
+#include "node-agent/counters.hpp"
 #include "node-agent/judge_messages.hpp"
 #include "node-agent/measure.hpp"
 #include "node-agent/program.hpp"
@@ -42,6 +43,26 @@ private:
     std::string why_not; // a baseline that cannot be had
     unsigned identity = 0;
     double cpu_s = 0;    // of processes that were renewed
+    event_counters counters;
+  };
+  /// Baseline hosts stand still while this lives: they compile beside the search.
+  class stillness {
+  public:
+    explicit stillness(std::map<std::string, hosted>& baselines) : baselines_(baselines) {
+      for (auto& [kind, h] : baselines_)
+        if (h.process)
+          h.process->freeze();
+    }
+    stillness(const stillness&) = delete;
+    stillness& operator=(const stillness&) = delete;
+    ~stillness() {
+      for (auto& [kind, h] : baselines_)
+        if (h.process)
+          h.process->thaw();
+    }
+
+  private:
+    std::map<std::string, hosted>& baselines_;
   };
   struct attempt;
   void start_baselines(const problem& subject, const std::vector<std::string>& kinds, case_set& cases);
@@ -59,6 +80,7 @@ private:
   bool check_same_memory(attempt& a, std::size_t workload);
   void measure_workload(attempt& a, std::size_t workload);
   hosted* ready_anchor(attempt& a, const judge_program& what, std::size_t workload);
+  void count_events(attempt& a);
   void measure_yardstick(attempt& a, std::size_t workload, workload_timing& timing);
   call_end renew(hosted& h, const judge_program& what, case_set& cases, test_case& c);
   struct opponent;

@@ -75,6 +75,7 @@ struct judge_verdict {
   correctness correct;
   std::vector<workload_timing> timings; // comparisons included
   std::vector<std::string> notes;       // baselines that were not available, and why
+  std::vector<counter> counters;        // of one call each, summed over workloads
   std::string sandbox;
   double check_s = 0, measure_s = 0, prepare_s = 0, cpu_s = 0, handshake_s = 0;
 };
@@ -128,7 +129,8 @@ bool inspect(Inspector& f, judge_verdict& x) {
   return f.object(x).fields(f.field("number", x.number), f.field("result", x.result), f.field("log", x.log), f.field("correct", x.correct),
                             f.field("timings", x.timings), f.field("notes", x.notes), f.field("sandbox", x.sandbox),
                             f.field("check_s", x.check_s), f.field("measure_s", x.measure_s), f.field("prepare_s", x.prepare_s),
-                            f.field("cpu_s", x.cpu_s), f.field("handshake_s", x.handshake_s));
+                            f.field("cpu_s", x.cpu_s), f.field("handshake_s", x.handshake_s),
+                            f.field("counters", x.counters));
 }
 template <class Inspector>
 bool inspect(Inspector& f, judge_probed& x) {

@@ -346,6 +346,16 @@ template <bool Above, class T, class X> static inline i64 bound_of(const T* sort
 static inline i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 floor_quotient(i64 a, i64 b) { return a / b - (a % b < 0); }
 )"},
+    {"all_finite", {}, R"(static inline bool all_finite(const float* x, i64 n) {
+  int others = 0; // any NaN or infinity has all bits of the exponent set
+  for (i64 i = 0; i < n; ++i) {
+    int bits;
+    __builtin_memcpy(&bits, x + i, 4);
+    others |= (bits & 0x7f800000) == 0x7f800000;
+  }
+  return !others;
+}
+)"},
     {"bfloat16", {}, R"(typedef unsigned short bfloat16;
 static inline float from_bfloat16(bfloat16 x) { unsigned u = (unsigned)x << 16; float f; __builtin_memcpy(&f, &u, 4); return f; }
 static inline bfloat16 to_bfloat16(float f) {

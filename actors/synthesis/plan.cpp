@@ -233,6 +233,44 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
   return out;
 }
 
+namespace {
+
+/// The factors of a product; `finite`: values of which every element must be finite for these to give the same sum.
+struct factors {
+  expr_ref a, b;
+  std::set<int> finite;
+};
+
+bool reads_along(const index& address, const index& guard) {
+  std::vector<std::string> names;
+  guard.names(names);
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) { return address.depends_on(name); });
+}
+
+/// A guard that both factors have stays with the one whose address moves with it: where that one is 0 for being outside, so is the product
+/// with any finite number. The other factor depends on fewer loops then (a transposed convolution is a product after all).
+factors factors_of(const expr_ref& product) {
+  factors f{product->args[0], product->args[1], {}};
+  const auto relieve = [&](expr_ref& of, const expr_ref& other) {
+    if (of->code != op::load || other->code != op::load || of->at.size() != 1 || other->at.size() != 1 || !of->looked_up.empty())
+      return;
+    auto lighter = *of;
+    std::erase_if(lighter.guards, [&](const index& g) {
+      const bool shared = std::find(other->guards.begin(), other->guards.end(), g) != other->guards.end();
+      return shared && !reads_along(of->at[0], g) && reads_along(other->at[0], g);
+    });
+    if (lighter.guards.size() == of->guards.size())
+      return;
+    f.finite.insert(of->value);
+    of = std::make_shared<const expr>(std::move(lighter));
+  };
+  relieve(f.a, f.b);
+  relieve(f.b, f.a);
+  return f;
+}
+
+} // namespace
+
 bool is_contraction(const program& p, const nest& n) {
   if (n.phases.empty() || n.phases[0].statements.size() != 1 || n.phases[0].statements[0].spatial != 0)
     return false;
@@ -243,11 +281,15 @@ bool is_contraction(const program& p, const nest& n) {
   const auto& v = p.values[static_cast<std::size_t>(st.value)];
   if (v.kind != value::kind_t::reduce || v.combine != combiner::sum || st.body->code != op::mul || n.phases[0].loops.empty() || v.type != dtype::float32)
     return false;
+  const auto f = factors_of(st.body);
+  for (const int each : f.finite)
+    if (p.values[static_cast<std::size_t>(each)].type != dtype::float32)
+      return false;
   bool a_only = false;
   bool b_only = false;
   for (const auto& r : n.rows) {
-    const bool in_a = depends_on(st.body->args[0], r.var.single_name());
-    const bool in_b = depends_on(st.body->args[1], r.var.single_name());
+    const bool in_a = depends_on(f.a, r.var.single_name());
+    const bool in_b = depends_on(f.b, r.var.single_name());
     a_only = a_only || (in_a && !in_b);
     b_only = b_only || (in_b && !in_a);
   }
@@ -297,7 +339,8 @@ std::optional<product_loops> loops_of_product(const nest& n) {
   if (n.phases.empty() || n.phases[0].statements.size() != 1 || n.phases[0].statements[0].body->code != op::mul || n.rows.empty())
     return std::nullopt;
   const auto& st = n.phases[0].statements[0];
-  product_loops p{st.body->args[0], st.body->args[1], {}, {}, {}};
+  auto f = factors_of(st.body);
+  product_loops p{std::move(f.a), std::move(f.b), {}, {}, {}, std::move(f.finite)};
   const auto in = [](const expr_ref& e, const dimension& d) { return depends_on(e, d.var.single_name()); };
   if (!in(p.b, n.rows.back()))
     std::swap(p.a, p.b);

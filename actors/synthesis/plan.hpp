@@ -71,6 +71,7 @@ bool is_contraction(const program& p, const nest& n);
 struct product_loops {
   expr_ref a, b;
   std::vector<dimension> batch, rows, columns;
+  std::set<int> finite; // values that must hold finite numbers only for a x b to be the product: a kernel asks, and has its plain loops otherwise
 };
 std::optional<product_loops> loops_of_product(const nest& n);
 /// Rows and columns are whole blocks of m x n, and the columns' operand moves to its neighbour (or stays) from column to column.

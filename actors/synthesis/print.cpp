@@ -20,19 +20,19 @@ std::string indented(const std::string& code, int levels) {
   return out;
 }
 
+index elements_of(const value& v) {
+  index n(1);
+  for (const auto& d : v.dims)
+    n = n * d.extent;
+  return n;
+}
+
 namespace {
 
 /// Rounded to nearest, ties to even.
 unsigned bfloat16_bits(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   return x != x ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-}
-
-index elements_of(const value& v) {
-  index n(1);
-  for (const auto& d : v.dims)
-    n = n * d.extent;
-  return n;
 }
 
 std::string axes_text(const program& p) {

@@ -23,6 +23,7 @@ struct printed_nest {
 printed_nest print_rows(kernel_state& k, const nest& n);
 printed_nest print_contraction(kernel_state& k, const nest& n);
 
+index elements_of(const value& v);
 std::string indented(const std::string& code, int levels);
 
 } // namespace kevolve::synthesis

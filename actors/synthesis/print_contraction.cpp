@@ -45,7 +45,11 @@ public:
     a_ = loops->a;
     bx_ = loops->b;
     batch_ = std::move(loops->batch);
-    shared_a_ = !batch_.empty() && std::none_of(batch_.begin(), batch_.end(), [&](const dimension& d) { return depends_on(a_, d.var.single_name()); });
+    finite_ = std::move(loops->finite);
+    for (const auto& d : batch_)
+      if (depends_on(a_, d.var.single_name()))
+        batch_of_a_.push_back(d);
+    shared_a_ = batch_of_a_.size() < batch_.size();
     j_ = join(loops->columns, "column_at");
     m_ = join(loops->rows, "row_at");
     depth_ = join(n_.phases[0].loops, "depth_at");
@@ -87,7 +91,11 @@ public:
     const auto ms = n_.parallel && b_.share_rows ? shared(M, mr) : rounded(M, mr);
     const auto mc = b_.mc > 0 ? std::to_string((b_.mc + b_.m - 1) / b_.m * b_.m) : ms;
     const auto W = std::to_string(w_);
-    out.buffers = {shared_a_ ? workspace_buffer{name_ + "_a", "float", rounded(M, mr) + " * (" + K + ") + " + W, false}
+    panel_ = "(" + rounded(M, mr) + " * (" + K + ") + " + W + ")";
+    std::string panels;
+    for (const auto& d : batch_of_a_)
+      panels += "(" + d.extent.text() + ") * ";
+    out.buffers = {shared_a_ ? workspace_buffer{name_ + "_a", "float", panels + panel_, false}
                              : workspace_buffer{name_ + "_a", "float", mc + " * " + kc + " + " + W, true},
                    {name_ + "_b", "float", nc + " * " + kc + " + " + W, true},
                    {name_ + "_c", "float", whole_depth ? mr + " * " + nr : ms + " * " + nc, true}};
@@ -110,6 +118,17 @@ public:
     return out;
   }
 
+  /// Asks whether the blocks compute the product; empty where they always do.
+  std::string finite_text() {
+    std::string all;
+    for (const int each : finite_) {
+      const auto& v = k_.subject.values[static_cast<std::size_t>(each)];
+      k_.used.scalar("all_finite");
+      all += (all.empty() ? "" : " && ") + ("all_finite(" + v.name + ", " + elements_of(v).text() + ")");
+    }
+    return all;
+  }
+
 private:
   kernel_state& k_;
   const nest& n_;
@@ -121,8 +140,11 @@ private:
   std::string name_;
   int w_ = 16;
   bool streamed_ = false;
-  bool shared_a_ = false; // the rows' operand is the same for the whole batch: packed once, all of it
+  std::vector<dimension> batch_of_a_; // those of the batch that the rows' operand varies with
+  bool shared_a_ = false; // the rows' operand is the same for others of the batch: packed once, all of it
+  std::set<int> finite_;
   std::string all_rows_;  // M in whole blocks
+  std::string panel_;     // elements of the rows' operand for one of its batch
 
   /// Small products: sums in registers, operands from where they lie.
   std::string direct_text() {
@@ -178,12 +200,26 @@ private:
     return "// " + name_ + ": blocks of " + mr + " x " + nr + ", nothing packed\n" + (n_.parallel ? "#pragma omp parallel\n" : "") + "{\n" + indented(code, 1) + "}\n";
   }
 
-  /// By one thread: a panel's last vectors reach into the next one, which is written after it.
+  /// Where the packed rows of this one of the batch begin.
+  std::string packed_rows() const {
+    index at(0);
+    for (const auto& d : batch_of_a_)
+      at = at * d.extent + d.var;
+    return name_ + "_a" + (batch_of_a_.empty() ? "" : " + (" + at.text() + ") * " + panel_);
+  }
+
+  /// Each by one thread: a panel's last vectors reach into the next one, which is written after it.
   std::string pack_once_text(const std::string& all_rows) {
     all_rows_ = all_rows;
     std::string code = "for (i64 depth = 0; depth < " + depth_.extent.text() + "; depth += depth_block) {\n";
     code += "  const i64 steps = depth + depth_block < " + depth_.extent.text() + " ? depth_block : " + depth_.extent.text() + " - depth;\n";
-    return code + (n_.parallel ? "#pragma omp single\n" : "") + indented(pack_text(a_, m_.var, b_.m, name_ + "_a + depth * " + all_rows_, "0", "(" + m_.extent.text() + ")"), 1) + "}\n";
+    code += indented(pack_text(a_, m_.var, b_.m, packed_rows() + " + depth * " + all_rows_, "0", "(" + m_.extent.text() + ")"), 1) + "}\n";
+    if (batch_of_a_.empty())
+      return (n_.parallel ? "#pragma omp single\n" : "") + std::string("{\n") + indented(code, 1) + "}\n";
+    std::string loops;
+    for (const auto& d : batch_of_a_)
+      loops += "for (i64 " + d.var.single_name() + " = 0; " + d.var.single_name() + " < " + d.extent.text() + "; ++" + d.var.single_name() + ")\n";
+    return (n_.parallel ? "#pragma omp for collapse(" + std::to_string(batch_of_a_.size()) + ")\n" : "") + loops + indented(code, 1);
   }
 
   std::string item_text(bool whole_depth) {
@@ -199,7 +235,7 @@ private:
     if (!shared_a_)
       in += indented(pack_text(a_, m_.var, b_.m, name_ + "_a", "block", "block_end"), 1);
     std::string tiles = "float* const c = " + name_ + "_c" + (whole_depth ? std::string() : " + (j - column) * rows + (i - row) * " + nr) + ";\n";
-    tiles += name_ + "_tile(" + name_ + "_a + " + (shared_a_ ? "depth * " + all_rows_ + " + i * steps" : std::string("(i - block) * steps")) + ", " + name_ + "_b + (j - column) * steps, steps, c, depth == 0);\n";
+    tiles += name_ + "_tile(" + (shared_a_ ? packed_rows() + " + depth * " + all_rows_ + " + i * steps" : name_ + "_a + (i - block) * steps") + ", " + name_ + "_b + (j - column) * steps, steps, c, depth == 0);\n";
     const auto after = epilogue_text();
     tiles += whole_depth ? after : "if (depth + depth_block >= " + depth_.extent.text() + ") {\n" + indented(after, 1) + "}\n";
     in += "  for (i64 j = column; j < column_end; j += " + nr + ")\n    for (i64 i = block; i < block_end; i += " + mr + ") {\n" + indented(tiles, 3) + "    }\n}\n";
@@ -393,7 +429,16 @@ private:
 
 printed_nest print_contraction(kernel_state& k, const nest& n) {
   contraction_printer p(k, n);
-  return p.classify() ? p.run() : print_rows(k, n);
+  if (!p.classify())
+    return print_rows(k, n);
+  auto blocked = p.run();
+  const auto condition = p.finite_text();
+  if (condition.empty())
+    return blocked;
+  const auto plain = print_rows(k, n);
+  blocked.code = "if (" + condition + ") {\n" + indented(blocked.code, 1) + "} else { // infinity times a zero from outside would be NaN\n" + indented(plain.code, 1) + "}\n";
+  blocked.buffers.insert(blocked.buffers.end(), plain.buffers.begin(), plain.buffers.end());
+  return blocked;
 }
 
 } // namespace kevolve::synthesis
