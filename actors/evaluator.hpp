@@ -1,4 +1,4 @@
-// The evaluator actor: one attempt at evaluating one candidate. It freezes itself at once: its whole state is one MessagePack value (the
+// The evaluator actor: one attempt at evaluating one candidate. It asks the store what is known of it, then freezes itself: its whole state is one MessagePack value (the
 // lease's `work`), which the dispatcher sends to an agent. What stays is the checkpoint and this proxy, until the result is durable; a lost
 // agent gives the work back, and the dispatcher sends the same checkpoint elsewhere.
 #pragma once
@@ -18,12 +18,14 @@ struct evaluator_parts {
   std::shared_ptr<const work> what;
   dispatcher_actor dispatcher;
   session_actor session;
+  store_actor log; // asked what is known already; none: nobody is asked
 };
 
 struct evaluator_state {
   evaluator_state() = default;
   static constexpr const char* name = "evaluator";
   evaluator_parts parts;
+  bool submitted = false;
 };
 
 evaluator_actor::behavior_type evaluator(evaluator_actor::stateful_pointer<evaluator_state> self, evaluator_parts parts);

@@ -120,11 +120,13 @@ using tree_node_actor = caf::typed_actor<caf::reacts_to<adopt>, caf::reacts_to<d
 struct task_delivered { std::shared_ptr<const result<evaluation>> what; };
 /// No result will come; errc::no_agent when nobody serves its target.
 struct task_given_up { error why; };
+/// Newest first; empty where the store knows nothing, or could not be asked.
+struct known_found { std::shared_ptr<const std::vector<evaluation>> what; };
 struct withdraw_work {};
 /// The evaluation is durable: the checkpoint may go, the agent may forget.
 struct evaluation_durable {};
 
-using evaluator_actor = caf::typed_actor<caf::reacts_to<task_delivered>, caf::reacts_to<task_given_up>,
+using evaluator_actor = caf::typed_actor<caf::reacts_to<known_found>, caf::reacts_to<task_delivered>, caf::reacts_to<task_given_up>,
                                          caf::reacts_to<withdraw_work>, caf::reacts_to<evaluation_durable>>;
 
 // ---- to the dispatcher
@@ -181,7 +183,14 @@ struct read_log {
   session_actor to;
 };
 
-using store_actor = caf::typed_actor<caf::reacts_to<append_events>, caf::reacts_to<read_log>>;
+/// What is known of a candidate, for whoever is about to have it evaluated; answered by known_found.
+struct find_known {
+  candidate_id candidate;
+  target on;
+  evaluator_actor to;
+};
+
+using store_actor = caf::typed_actor<caf::reacts_to<append_events>, caf::reacts_to<read_log>, caf::reacts_to<find_known>>;
 
 // ---- to the supervisor
 
@@ -212,6 +221,7 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::draw_context))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::lend_history))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::remember_self))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::remember_child))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::known_found))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_delivered))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_given_up))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::withdraw_work))
@@ -226,6 +236,7 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_device))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::dispatch_tick))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::append_events))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::read_log))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_known))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::open_session))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::pause_by_id))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::cancel_by_id))
@@ -233,6 +244,8 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::shut_down))
 CAF_END_TYPE_ID_BLOCK(kevolve_actors)
 
 // Never serialised: they stay inside the process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::find_known)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::known_found)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::synthesis_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::evaluation_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::evaluation_late)

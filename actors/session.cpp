@@ -279,6 +279,7 @@ evaluator_actor session_shell::spawn_evaluator(std::string task, node_number num
   parts.what = std::make_shared<const work>(std::move(what));
   parts.dispatcher = parts_.dispatcher;
   parts.session = self_;
+  parts.log = parts_.log;
   return self_->spawn<caf::monitored>(evaluator, std::move(parts));
 }
 

@@ -14,7 +14,7 @@ constexpr double at_the_roofline = 0.95;
 constexpr std::uint32_t hopeless_faults = 5;    // candidates in a row lost to infrastructure: the host is broken, not unlucky
 constexpr std::uint32_t verify_tries = 2;       // of one leader, infrastructure faults only
 constexpr std::uint32_t leaders_refuted = 3;    // leaders that did not hold, then the session ends without one
-constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal without any baseline measured asks for a verification
+constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal that nothing verified tells about asks for a verification
 constexpr double slow_anchor_s = 10e-3;           // a call; fifty of them are half a second for each candidate
 constexpr double verification_overdue_s = 30;   // past the session's own limit
 
@@ -82,8 +82,6 @@ double session::reserve_s() const {
     return std::clamp(1.3 * last_verify_s_, 1.0, 0.4 * settings.time_s);
   if (settings.baselines.empty())
     return std::min(0.15 * settings.time_s, 8.0);
-  if (baselines_.size() >= settings.baselines.size()) // their hosts are warm
-    return std::min(0.25 * settings.time_s, 10.0);
   return std::min(0.4 * settings.time_s, 20.0); // a first torch.compile takes 10-20 s
 }
 
@@ -157,22 +155,7 @@ std::optional<double> session::estimated_speedup() const {
   const auto& verdict = state_.last_verdict();
   if (verdict && verdict->holds && verdict->speedup > 0)
     return verdict->speedup * std::exp(leader->fitness - state_.nodes()[verdict->number].fitness);
-  double sum = 0;
-  std::size_t compared = 0;
-  for (const auto& [workload, root_s] : state_.root_latency_s()) {
-    double best_s = std::numeric_limits<double>::infinity();
-    for (const auto& baseline : baselines_)
-      for (const auto& [name, latency_s] : baseline.latency_s)
-        if (name == workload && latency_s > 0)
-          best_s = std::min(best_s, latency_s);
-    if (std::isfinite(best_s) && root_s > 0) {
-      sum += std::log(best_s / root_s);
-      ++compared;
-    }
-  }
-  if (compared == 0 || compared < state_.root_latency_s().size())
-    return std::nullopt;
-  return std::exp(leader->fitness + sum / static_cast<double>(compared));
+  return std::nullopt;
 }
 
 void session::watch_goal() {
@@ -182,7 +165,7 @@ void session::watch_goal() {
       verify_faults_ >= verify_tries)
     return;
   auto estimate = estimated_speedup();
-  bool probe = !estimate && !state_.last_verdict() && state_.results() >= goal_probe_after;
+  bool probe = !estimate && state_.results() >= goal_probe_after; // nothing verified to judge by, or what was did not hold
   if (probe || (estimate && *estimate >= settings.goal)) {
     goal_checked_ = leader->number;
     verify_leader();

@@ -266,11 +266,6 @@ void session::verification_fault(const std::string& reason) {
 
 void session::on(tick&&) {}
 
-void session::on(baseline_measured&& in) {
-  std::erase_if(baselines_, [&](const baseline_measured& b) { return b.name == in.name; });
-  baselines_.push_back(std::move(in));
-}
-
 // ---- asking ----
 
 void session::ask_again(node_number n) {

@@ -52,13 +52,11 @@ struct broken { error why; };
 struct tick {};
 struct pause { std::string reason; };
 struct cancel {};
-/// A baseline's latency per workload (uuid, seconds), measured early; lets a goal be noticed during the search.
-struct baseline_measured { std::string name; std::vector<std::pair<std::string, double>> latency_s; };
 /// A part was restarted by its supervisor and lost the work for these proposals: they are asked again.
 struct restarted { std::string actor; std::string reason; std::vector<node_number> lost; };
 
 using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, late, verified, verification_failed, stored,
-                           broken, tick, pause, cancel, baseline_measured, restarted>;
+                           broken, tick, pause, cancel, restarted>;
 
 // ---- effects, in the order in which they are to be carried out ----
 /// Append to the session's log; `position` counts from 0 and is exactly the event's index.
@@ -159,7 +157,6 @@ private:
   void on(tick&& in);
   void on(pause&& in);
   void on(cancel&& in);
-  void on(baseline_measured&& in);
   void on(restarted&& in);
 
   void append(event e);                    // fold, then out
@@ -214,7 +211,6 @@ private:
   double candidate_cost_s_ = 0;            // running mean of wall time from proposal to result
   std::map<node_number, double> open_since_; // open proposals of this life
   std::map<node_number, std::string> anchors_; // what each open evaluation is timed against
-  std::vector<baseline_measured> baselines_;
 };
 
 } // namespace kevolve::search

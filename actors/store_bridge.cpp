@@ -8,6 +8,8 @@
 namespace kevolve::actors {
 namespace {
 
+constexpr std::size_t most_known = 4; // evaluations of one candidate: against several anchors
+
 struct appended {
   std::uint64_t position;
   std::shared_ptr<durable_mark> mark;
@@ -49,6 +51,10 @@ store_actor::behavior_type store_bridge(store_actor::stateful_pointer<store_brid
         return self->state.memory->events(what.session);
       };
       self->send(what.to, log_read{std::make_shared<const result<std::vector<event>>>(read())});
+    },
+    [self](const find_known& what) {
+      auto found = self->state.memory->known_evaluations(what.candidate, what.on, most_known);
+      self->send(what.to, known_found{std::make_shared<const std::vector<evaluation>>(found ? std::move(*found) : std::vector<evaluation>())});
     },
   };
 }

@@ -2,6 +2,7 @@
 
 #include "kb/fold.hpp"
 
+#include <deque>
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
@@ -9,33 +10,38 @@
 namespace kevolve::kb {
 namespace {
 
-result<std::optional<evaluation>> newest(const database& data, const candidate_id& id,
-                                         const std::function<bool(const evaluation_row&)>& fits) {
+/// Evaluations of a candidate whose row fits, the newest first.
+result<std::vector<evaluation>> newest(const database& data, const candidate_id& id, std::size_t most,
+                                       const std::function<bool(const evaluation_row&)>& fits) {
   KEVOLVE_TRY(at, reading::begin(data));
   const std::string bytes = bytes_of_id(id);
   if (bytes.empty())
     return error{errc::usage, fmt::format("a candidate's id is 64 lower-case hex digits, found '{}'", id)};
   KEVOLVE_TRY(number, candidate_number(at, bytes));
-  std::optional<evaluation_row> best;
+  std::deque<evaluation_row> rows;
   if (number)
     KEVOLVE_TRY_VOID(at.scan(table::evaluations, number_key(*number), [&](std::string_view key, std::string_view value) -> result<bool> {
       KEVOLVE_TRY(row, at.row_in<evaluation_row>(table::evaluations, key, value, "candidate " + id));
       if (fits(row))
-        best = std::move(row);
+        rows.push_front(std::move(row));
+      if (rows.size() > most)
+        rows.pop_back();
       return true;
     }));
-  if (!best)
-    return std::optional<evaluation>{};
-  std::string buffer;
-  KEVOLVE_TRY(logged, log_at(at, best->session, best->position, buffer));
-  const std::string where = fmt::format("session {}, position {}", best->session, best->position);
-  auto decoded = decode<event>(logged.encoded);
-  if (!decoded)
-    return data.problem(table::events, where, decoded.error());
-  auto* recorded = std::get_if<evaluation_recorded>(&*decoded);
-  if (!recorded || recorded->what.candidate != id)
-    return data.problem(table::evaluations, "candidate " + id, {errc::damaged, where + " is not its evaluation"});
-  return std::optional<evaluation>(std::move(recorded->what));
+  std::vector<evaluation> found;
+  for (const evaluation_row& row : rows) {
+    std::string buffer;
+    KEVOLVE_TRY(logged, log_at(at, row.session, row.position, buffer));
+    const std::string where = fmt::format("session {}, position {}", row.session, row.position);
+    auto decoded = decode<event>(logged.encoded);
+    if (!decoded)
+      return data.problem(table::events, where, decoded.error());
+    auto* recorded = std::get_if<evaluation_recorded>(&*decoded);
+    if (!recorded || recorded->what.candidate != id)
+      return data.problem(table::evaluations, "candidate " + id, {errc::damaged, where + " is not its evaluation"});
+    found.push_back(std::move(recorded->what));
+  }
+  return found;
 }
 
 } // namespace
@@ -200,23 +206,15 @@ result<std::vector<leader>> leaders_for(const database& data, const std::string&
 }
 
 result<std::optional<evaluation>> evaluation_on(const database& data, const candidate_id& id, const std::string& hardware) {
-  return newest(data, id, [&](const evaluation_row& row) { return row.result == outcome::passed && row.hardware == hardware; });
+  KEVOLVE_TRY(found, newest(data, id, 1, [&](const evaluation_row& row) { return row.result == outcome::passed && row.hardware == hardware; }));
+  return found.empty() ? std::nullopt : std::optional<evaluation>(std::move(found.front()));
 }
 
-result<std::optional<evaluation>> timing_of(const database& data, const candidate_id& id, const std::string& hardware,
-                                            const std::string& toolchain, const std::string& judge_version) {
-  return newest(data, id, [&](const evaluation_row& row) {
-    return row.result == outcome::passed && row.timed && row.hardware == hardware && row.toolchain == toolchain &&
-           row.judge_version == judge_version;
-  });
-}
-
-result<std::optional<evaluation>> correctness_of(const database& data, const candidate_id& id, const target& on,
-                                                 const std::string& toolchain, const std::string& oracle_version) {
-  return newest(data, id, [&, wanted = to_string(on)](const evaluation_row& row) {
+result<std::vector<evaluation>> settled_evaluations(const database& data, const candidate_id& id, const target& on, std::size_t most) {
+  return newest(data, id, most, [&, wanted = to_string(on)](const evaluation_row& row) {
     const bool settled = row.result == outcome::passed || row.result == outcome::compile_error || row.result == outcome::incorrect_shape ||
                          row.result == outcome::incorrect_numerical || row.result == outcome::incorrect_dtype;
-    return settled && row.on == wanted && row.toolchain == toolchain && row.oracle_version == oracle_version;
+    return settled && row.on == wanted;
   });
 }
 

@@ -15,9 +15,6 @@ result<std::optional<candidate>> candidate_by_prefix(const database& data, const
 result<std::vector<std::pair<session_id, node_number>>> occurrences_of(const database& data, const candidate_id& id);
 result<std::vector<leader>> leaders_for(const database& data, const std::string& definition_or_all);
 result<std::optional<evaluation>> evaluation_on(const database& data, const candidate_id& id, const std::string& hardware);
-result<std::optional<evaluation>> timing_of(const database& data, const candidate_id& id, const std::string& hardware,
-                                            const std::string& toolchain, const std::string& judge_version);
-result<std::optional<evaluation>> correctness_of(const database& data, const candidate_id& id, const target& on,
-                                                 const std::string& toolchain, const std::string& oracle_version);
+result<std::vector<evaluation>> settled_evaluations(const database& data, const candidate_id& id, const target& on, std::size_t most);
 
 } // namespace kevolve::kb

@@ -45,13 +45,8 @@ public:
   result<std::optional<evaluation>> find_evaluation(const candidate_id& id, const std::string& hardware) const override {
     return evaluation_on(data(), id, hardware);
   }
-  result<std::optional<evaluation>> find_timing(const candidate_id& id, const std::string& hardware, const std::string& toolchain,
-                                                const std::string& judge_version) const override {
-    return timing_of(data(), id, hardware, toolchain, judge_version);
-  }
-  result<std::optional<evaluation>> find_correctness(const candidate_id& id, const target& on, const std::string& toolchain,
-                                                     const std::string& oracle_version) const override {
-    return correctness_of(data(), id, on, toolchain, oracle_version);
+  result<std::vector<evaluation>> known_evaluations(const candidate_id& id, const target& on, std::size_t most) const override {
+    return settled_evaluations(data(), id, on, most);
   }
   result<check_report> check(bool repair) override;
   result<void> snapshot(const std::filesystem::path& directory) const override;

@@ -113,13 +113,9 @@ public:
   virtual result<std::vector<known_skill>> skills() const = 0;
   /// The newest passed evaluation of a candidate on a hardware key, by timing key (hardware x toolchain x judge version).
   virtual result<std::optional<evaluation>> find_evaluation(const candidate_id& id, const std::string& hardware) const = 0;
-  /// The same for one toolchain and judge version: what may be reused instead of measuring again.
-  virtual result<std::optional<evaluation>> find_timing(const candidate_id& id, const std::string& hardware, const std::string& toolchain,
-                                                        const std::string& judge_version) const = 0;
-  /// The newest evaluation that settled whether a candidate compiles and is correct (passed, compile_error, incorrect_*) for a target, by
-  /// toolchain and oracle version, on whatever hardware.
-  virtual result<std::optional<evaluation>> find_correctness(const candidate_id& id, const target& on, const std::string& toolchain,
-                                                             const std::string& oracle_version) const = 0;
+  /// Evaluations that settled whether a candidate compiles and is correct (passed, compile_error, incorrect_*) for a target, on whatever
+  /// hardware: the newest first, at most `most`. Whether they still hold is for the agent to say, who knows its toolchain, judge and oracle.
+  virtual result<std::vector<evaluation>> known_evaluations(const candidate_id& id, const target& on, std::size_t most) const = 0;
 
   /// Verifies every record; with `repair` rebuilds the views from the log.
   virtual result<check_report> check(bool repair) = 0;

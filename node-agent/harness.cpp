@@ -189,6 +189,7 @@ const char* map(std::uint32_t number, std::size_t length, const int fds[2]) {
                     static_cast<long long>(wanted));
       return message;
     }
+    ::madvise(s.workspace, s.workspace_bytes, MADV_HUGEPAGE); // packed panels and tables stay within the reach of the TLB
   }
   return nullptr;
 }

@@ -107,6 +107,7 @@ struct environment {
   double load = 0;            // 1-minute load average when measuring began
   std::string agent;
   std::string oracle_version; // of the interpreter and comparison that judged correctness
+  std::string problem;        // hash of the definition and its workloads: what the result is about
 
   friend bool operator==(const environment&, const environment&) = default;
 };
@@ -176,7 +177,7 @@ bool inspect(Inspector& f, environment& x) {
   return f.object(x).fields(f.field("hardware", x.hardware), f.field("device", x.device), f.field("toolchain", x.toolchain),
                             f.field("judge_version", x.judge_version), f.field("sandbox", x.sandbox), f.field("clock", x.clock),
                             f.field("load", x.load), f.field("agent", x.agent),
-                            f.field("oracle_version", x.oracle_version));
+                            f.field("oracle_version", x.oracle_version), f.field("problem", x.problem));
 }
 template <class Inspector>
 bool inspect(Inspector& f, stage_times& x) {

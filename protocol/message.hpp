@@ -31,6 +31,7 @@ struct evaluate_work {
   effort how = effort::search;
   std::uint64_t seed = 0;              // of inputs; never shown to a synthesizer
   double limit_s = 60;                 // wall clock for the candidate's own runs, compile included
+  std::vector<evaluation> known;       // search: what the store has of this candidate and target, newest first; what still holds here is answered again
 };
 
 /// Trace a reference to a graph (Python where present): fills problem.op.traced.
@@ -77,7 +78,7 @@ template <class Inspector>
 bool inspect(Inspector& f, evaluate_work& x) {
   return f.object(x).fields(f.field("subject", x.subject), f.field("on", x.on), f.field("what", x.what), f.field("anchors", x.anchors),
                             f.field("baselines", x.baselines), f.field("how", x.how), f.field("seed", x.seed),
-                            f.field("limit_s", x.limit_s));
+                            f.field("limit_s", x.limit_s), f.field("known", x.known));
 }
 template <class Inspector>
 bool inspect(Inspector& f, trace_work& x) {

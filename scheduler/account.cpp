@@ -49,6 +49,7 @@ public:
     node_account& n = node(e.number);
     n.result = e.what.result;
     n.log = e.what.log;
+    n.known_before = e.what.cached;
     n.diagnosed = e.what.diagnosed;
     if (e.what.result == outcome::passed)
       n.latency_s = search::mean_latency_s(e.what);

@@ -26,6 +26,7 @@ struct node_account {
   std::string closed;               // why it brought no candidate or was given up
   std::optional<outcome> result;    // of its counted evaluation
   std::string log;
+  bool known_before = false;        // its evaluation is one of an earlier session
   double latency_s = 0;             // geometric mean over workloads; 0 where it did not pass
   double over_root = 0;             // root's time / its time; 0 where it did not pass
   double gain = 0;                  // first parent's time / its time; 0 where unknown

@@ -15,7 +15,7 @@ std::string where_it_stands(const found_candidate& found) {
   const node_account& n = found.in.nodes[found.number];
   std::string text = fmt::format("step {} of session {}, written by {}", found.number, found.in.opening.session, found.what.author.empty() ? "?" : found.what.author);
   if (n.result)
-    text += fmt::format(": {}", to_string(*n.result));
+    text += fmt::format(": {}{}", to_string(*n.result), n.known_before ? " (found in an earlier session, not measured again)" : "");
   if (n.latency_s > 0)
     text += fmt::format(", {}, {} over the plain loop nest", show_latency(n.latency_s), show_factor(n.over_root));
   text += "\n";

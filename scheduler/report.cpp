@@ -175,8 +175,14 @@ std::string diagnosis_report(const diagnosis& d, const style& how) {
   if (d.achieved_flops > 0)
     text += fmt::format(", {}", show_rate(d.achieved_flops, "FLOP"));
   text += "\n";
-  for (const counter& c : d.counters)
-    text += fmt::format("  {} {:.4g}\n", c.name, c.value);
+  std::string counted;
+  for (const counter& c : d.counters) {
+    std::string name = c.name;
+    std::replace(name.begin(), name.end(), '_', ' ');
+    counted += fmt::format("{}{} {:.4g}", counted.empty() ? "  counted in one call of each workload: " : ", ", name, c.value);
+  }
+  if (!counted.empty())
+    text += counted + "\n";
   for (const std::string& hint : d.hints)
     text += "  hint: " + hint + "\n";
   for (const std::string& remark : d.remarks)

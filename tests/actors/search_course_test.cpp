@@ -159,11 +159,6 @@ TEST_CASE("a goal that the leader is measured to meet ends the search") {
   how.baseline = 0.4;
   world w(how, s);
   w.start();
-  SUBCASE("with a baseline known early") {
-    w.run(20);
-    w.feed(baseline_measured{"compile", {{"w0", 1e-3 * std::exp(-0.4)}, {"w1", 2e-3 * std::exp(-0.4)}}});
-  }
-  SUBCASE("with no baseline known") {}
   w.run();
   REQUIRE(w.ended);
   CHECK(w.ended->what.stopped_by == "goal");

@@ -169,18 +169,18 @@ TEST_CASE("evaluations are found by what they depend on, the newest first") {
     REQUIRE(found.has_value());
     return *found ? (*found)->timings.at(0).latency_s : 0.0;
   };
-  const std::string here = "cpu-x86_64-avx512", gcc = "g++ 12.2.0";
+  const std::string here = "cpu-x86_64-avx512";
   CHECK(latency(memory->find_evaluation(c.id, here)) == 1e-3);
   CHECK(latency(memory->find_evaluation(c.id, "cpu-aarch64")) == 5e-4);
-  CHECK(latency(memory->find_timing(c.id, here, gcc, "judge-1")) == 2e-3);
-  CHECK(latency(memory->find_timing(c.id, here, gcc, "judge-2")) == 1e-3);
-  CHECK(latency(memory->find_timing(c.id, here, "clang++ 15", "judge-1")) == 0);
-  const auto settled = memory->find_correctness(c.id, v4, "clang++ 15", "oracle-1");
-  REQUIRE(settled.has_value());
-  REQUIRE(settled->has_value());
-  CHECK((*settled)->result == outcome::incorrect_numerical);
-  CHECK(!memory->find_correctness(c.id, v3, "clang++ 15", "oracle-1")->has_value());
-  CHECK(!memory->find_correctness(c.id, v4, "clang++ 15", "oracle-2")->has_value());
+  const auto known = memory->known_evaluations(c.id, v4, 3);
+  REQUIRE(known.has_value());
+  REQUIRE(known->size() == 3);
+  CHECK(known->at(0).result == outcome::incorrect_numerical);
+  CHECK(known->at(1).where.hardware == "cpu-aarch64");
+  CHECK(known->at(2).where.judge_version == "judge-2");
+  CHECK(memory->known_evaluations(c.id, v4, 9)->size() == 4);
+  CHECK(memory->known_evaluations(c.id, v3, 9)->empty());
+  CHECK(memory->known_evaluations(samples::made(1, 2).id, v4, 9)->empty());
   CHECK(!memory->find_evaluation(samples::made(1, 2).id, here)->has_value());
 }
 

@@ -1,5 +1,6 @@
 #include "tests/node-agent/rms_norm.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -49,6 +50,60 @@ TEST_CASE("a large gain is proven on every workload") {
   }
 }
 
+TEST_CASE("what was found before is answered again only where it still holds") {
+  evaluate_work w = two_workloads();
+  const auto first = evaluated(w);
+  REQUIRE(first.result == outcome::passed);
+  CHECK(!first.cached);
+  w.known = {first};
+  const auto again = evaluated(w);
+  CHECK(again.cached);
+  CHECK(again.timings == first.timings);
+  CHECK(again.stages.measure_s == 0);
+
+  const auto measured_anew = [&](auto change) {
+    evaluate_work other = w;
+    change(other);
+    return !evaluated(other).cached;
+  };
+  CHECK(measured_anew([](evaluate_work& o) { o.how = effort::verify; }));
+  CHECK(measured_anew([](evaluate_work& o) { o.subject.workloads.pop_back(); }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].where.toolchain = "g++ 1.0"; }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].where.oracle_version = "0"; }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].where.judge_version = "0"; }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].where.hardware = "another"; }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].timings[1].comparisons.clear(); }));
+  CHECK(measured_anew([](evaluate_work& o) { o.known[0].candidate = o.anchors[0].id; }));
+
+  evaluate_work wrong = work_on(kernel("not C++", {"-O1"}));
+  const auto refused = evaluated(wrong);
+  REQUIRE(refused.result == outcome::compile_error);
+  wrong.known = {refused};
+  wrong.known[0].where.hardware = "another"; // what does not compile for a target does so nowhere
+  CHECK(evaluated(wrong).cached);
+}
+
+TEST_CASE("events of a call are counted, as far as the kernel lets us") {
+  const auto e = evaluated(two_workloads());
+  REQUIRE(e.result == outcome::passed);
+  const auto value = [&](const std::string& name) {
+    const auto at = std::find_if(e.diagnosed.counters.begin(), e.diagnosed.counters.end(), [&](const counter& c) { return c.name == name; });
+    return at == e.diagnosed.counters.end() ? -1.0 : at->value;
+  };
+  if (e.diagnosed.counters.empty())
+    MESSAGE("skipped: this kernel counts nothing for us (perf_event_open)");
+  double latency_s = 0;
+  for (const auto& t : e.timings)
+    latency_s += t.latency_s;
+  CAPTURE(latency_s);
+  if (value("cpu_seconds") >= 0) {
+    CHECK(value("cpu_seconds") > 0.2 * latency_s);
+    CHECK(value("cpu_seconds") < 50 * latency_s);
+  }
+  if (value("instructions") >= 0) // at the least one for each sixteen of its elements
+    CHECK(value("instructions") > e.diagnosed.bytes / 64);
+}
+
 TEST_CASE("a leader is measured in fresh processes on every workload, and its memory roof beside it") {
   evaluate_work w = two_workloads();
   w.how = effort::verify;
@@ -88,6 +143,23 @@ candidate correct_and(const std::string& before, const std::string& after = "", 
 }
 
 } // namespace
+
+TEST_CASE("either compiler tells what it vectorised") {
+  for (const char* compiler : {"g++", "clang++"}) {
+    CAPTURE(compiler);
+    candidate c = kernel(rows_of("for (kevolve_int64 j = 0; j < h; ++j) y[j] = x[j] * w[j];\n" + plain_row), {"-O3", "-ffast-math"});
+    c.build.compiler = compiler;
+    c.id = candidate_hash(c);
+    const auto e = outcome_of(c);
+    if (e.result == outcome::infrastructure || e.log.find("was not found") != std::string::npos) {
+      MESSAGE("skipped: no ", compiler);
+      continue;
+    }
+    REQUIRE(e.result == outcome::passed);
+    CHECK(std::any_of(e.diagnosed.remarks.begin(), e.diagnosed.remarks.end(), [](const std::string& r) { return r.find("vectorized") != r.npos; }));
+    CHECK(e.log.find("remark") == std::string::npos);
+  }
+}
 
 TEST_CASE("what does not compile is a compile error with the compiler's message") {
   const auto e = outcome_of(whole("return undeclared_name;"));
