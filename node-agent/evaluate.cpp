@@ -184,7 +184,8 @@ result<void> host::build(const evaluate_work& what, const std::atomic<bool>& can
     e.stages.cpu_s += other.cpu_s;
   }
   if (what.how == effort::verify) {
-    KEVOLVE_TRY(roof, compilers_->compile(yardstick(settings_.compiler, what.subject.op.inputs.size(), what.subject.op.outputs.size()), what.limit_s, cancelled));
+    KEVOLVE_TRY(host_best, roofs());
+    KEVOLVE_TRY(roof, compilers_->compile(yardstick(settings_.compiler, what.subject.op.inputs.size(), what.subject.op.outputs.size(), host_best.streams_from_bytes), what.limit_s, cancelled));
     if (roof.good)
       to.yardstick = {"yardstick", roof.artifact.string()};
     e.stages.cpu_s += roof.cpu_s;

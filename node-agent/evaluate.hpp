@@ -29,6 +29,7 @@ struct host_settings {
 struct host_roofs {
   struct bandwidth { double working_set_bytes; double read_bytes_per_s; double write_bytes_per_s; double copy_bytes_per_s; };
   std::vector<bandwidth> memory;      // ascending working sets
+  double streams_from_bytes = 0;      // working sets from which copies past the caches are faster than through them
   double fma_flops_per_s = 0;         // float32, all cores, measured
   double theoretical_flops_per_s = 0; // ISA width x units x clock
   bool fma_agrees = false;            // measured within 25% of theoretical

@@ -105,6 +105,8 @@ extern "C" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs
 }
 )";
 
+constexpr double never_streams = 1e18; // bytes
+
 enum mode { read_mode, write_stream, write_plain, copy_stream, copy_plain, fma_mode, chain_mode };
 
 candidate roof_kernel(const std::string& compiler) {
@@ -147,6 +149,7 @@ nlohmann::json to_json(const host_roofs& r) {
   nlohmann::json j;
   for (const auto& b : r.memory)
     j["memory"].push_back({b.working_set_bytes, b.read_bytes_per_s, b.write_bytes_per_s, b.copy_bytes_per_s});
+  j["streams_from"] = r.streams_from_bytes;
   j["fma"] = r.fma_flops_per_s, j["theoretical"] = r.theoretical_flops_per_s, j["agrees"] = r.fma_agrees, j["note"] = r.note;
   return j;
 }
@@ -160,6 +163,7 @@ std::optional<host_roofs> from_file(const fs::path& file) {
     host_roofs r;
     for (const auto& b : j.at("memory"))
       r.memory.push_back({b.at(0), b.at(1), b.at(2), b.at(3)});
+    r.streams_from_bytes = j.at("streams_from");
     r.fma_flops_per_s = j.at("fma"), r.theoretical_flops_per_s = j.at("theoretical"), r.fma_agrees = j.at("agrees"), r.note = j.at("note");
     return r;
   } catch (const nlohmann::json::exception&) {
@@ -177,7 +181,14 @@ result<void> measure_memory(const candidate& kernel, std::size_t cores, const pr
     const double bytes = p.working_set * static_cast<double>(p.repeats);
     KEVOLVE_TRY(t, probe(kernel, {2 * p.elements}, {2 * p.elements, 1024}, axes));
     r.memory.push_back({p.working_set, bytes / t[0], bytes / std::min(t[1], t[2]), bytes / std::min(t[3], t[4])});
+    const double copy_stream_s = t[3], copy_plain_s = t[4];
+    if (copy_plain_s <= copy_stream_s)
+      r.streams_from_bytes = 0; // not from any smaller one
+    else if (r.streams_from_bytes == 0)
+      r.streams_from_bytes = p.working_set;
   }
+  if (r.streams_from_bytes == 0)
+    r.streams_from_bytes = never_streams;
   return {};
 }
 

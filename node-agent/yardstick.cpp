@@ -118,13 +118,13 @@ extern "C" int kevolve_run(const kevolve_tensor* inputs, kevolve_tensor* outputs
 
 } // namespace
 
-candidate yardstick(const std::string& compiler, std::size_t inputs, std::size_t outputs) {
+candidate yardstick(const std::string& compiler, std::size_t inputs, std::size_t outputs, double streams_from_bytes) {
   candidate c;
   c.definition = "kevolve_yardstick";
   c.author = "kevolve";
   c.build.compiler = compiler;
   c.build.flags = {"-O3", "-march=native", "-fopenmp", "-fno-tree-loop-distribute-patterns", fmt::format("-DINPUTS={}", inputs), fmt::format("-DOUTPUTS={}", outputs),
-                   fmt::format("-DSTREAM_FROM={:.0f}", yardstick_streams_from_bytes)};
+                   fmt::format("-DSTREAM_FROM={:.0f}", streams_from_bytes)};
   c.sources = {{"kernel.cpp", source}};
   c.id = candidate_hash(c);
   return c;

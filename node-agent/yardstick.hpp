@@ -9,10 +9,8 @@
 
 namespace kevolve::agent {
 
-/// For an operator with so many inputs and outputs: it knows the ABI's tensors only. Its results are wrong by design, so it is no candidate.
-candidate yardstick(const std::string& compiler, std::size_t inputs, std::size_t outputs);
-
-/// Working sets above it are written past the caches. Bytes; from about there on that is faster on the hosts measured (Zen 4, Sapphire Rapids; two cores).
-inline constexpr double yardstick_streams_from_bytes = 4e6;
+/// For an operator with so many inputs and outputs: it knows the ABI's tensors only. Working sets of `streams_from_bytes` and more are written past
+/// the caches (host_roofs has what this host does best). Its results are wrong by design, so it is no candidate.
+candidate yardstick(const std::string& compiler, std::size_t inputs, std::size_t outputs, double streams_from_bytes);
 
 } // namespace kevolve::agent

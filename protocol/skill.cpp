@@ -15,7 +15,7 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 std::string transformation_of(std::string_view summary) {
   const auto open = summary.find('(');
   if (open == std::string_view::npos || summary.empty() || summary.back() != ')')
-    return std::string(summary.substr(0, summary.find(' ')));
+    return std::string(summary.starts_with("recompute ") ? "recompute" : summary); // "plain stores"; of what is recomputed the name says nothing elsewhere
   const std::string_view verb = summary.substr(0, open);
   if (verb == "flag" || verb == "approximate")
     return std::string(summary);

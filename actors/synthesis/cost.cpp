@@ -72,7 +72,7 @@ private:
   }
 
   double of(const nest& n) const {
-    const double rows = product(n.rows);
+    const double rows = product(n.rows) * (n.team < 0 ? 1 : product({how_.teams[static_cast<std::size_t>(n.team)].loop}));
     double cycles = 0;
     std::map<int, double> moved; // bytes by value, in this nest
     for (const auto& ph : n.phases) {
@@ -99,7 +99,7 @@ private:
     double bytes = 0;
     for (const auto& [v, b] : moved)
       bytes += b;
-    const bool spread = n.parallel && (rows > 1 || n.split_reduction || n.blocked);
+    const bool spread = n.team >= 0 || (n.parallel && (rows > 1 || n.split_reduction || n.blocked));
     const double rate = bytes < near_bytes ? near_rate * (spread ? threads : 1) : far_rate * (spread ? far_gain : 1) * prefetch_gain(n);
     const double compute_s = cycles / cycles_per_s / (spread ? std::min(threads, std::max(1.0, rows)) : 1);
     const double memory_s = bytes / rate;

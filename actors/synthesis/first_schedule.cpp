@@ -57,6 +57,19 @@ bool fills_lines(const nest& n) {
   return all;
 }
 
+/// Each team has work for all threads several times over, and its buffers lie in the second cache.
+bool fits_together(const outlook& o, const plan& how) {
+  constexpr double least_iterations = 8, near_bytes = 1e6;
+  for (const auto& t : how.teams) {
+    double bytes = 0;
+    for (const auto& [value, count] : t.buffers)
+      bytes += static_cast<double>(o.estimate(count)) * static_cast<double>(size_of(o.subject->values[static_cast<std::size_t>(value)].type));
+    if (bytes > near_bytes || static_cast<double>(o.estimate(t.loop.extent)) < least_iterations)
+      return false;
+  }
+  return std::any_of(how.teams.begin(), how.teams.end(), [](const team& t) { return !t.buffers.empty(); });
+}
+
 } // namespace
 
 schedule plain_schedule(const outlook& o) {
@@ -102,6 +115,8 @@ schedule analytic_schedule(const outlook& o) {
       blocked = true;
     }
   }
+  if (blocked && fits_together(o, make_plan(p, with(s, "together", "*"), o.compiler)))
+    s = with(s, "together", "*");
   if (!blocked && !crossed)
     s = with(s, "unroll", "*", {{"factor", "4"}});
   if (!blocked && traffic(o) > prefetch_from_bytes)

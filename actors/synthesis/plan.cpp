@@ -3,9 +3,11 @@
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/lower.hpp"
 #include "actors/synthesis/schedule_edit.hpp"
+#include "actors/synthesis/together.hpp"
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace kevolve::synthesis {
 
@@ -221,10 +223,11 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
   out.stored = std::move(f.stored);
   out.skipped = std::move(f.skipped);
   out.taken = std::move(f.taken);
-  for (const auto& step : s.steps) {
-    if (is_fusion_verb(step.verb))
-      continue;
-    const auto why = apply_step(p, out, step);
+  std::vector<schedule_step> steps;
+  std::copy_if(s.steps.begin(), s.steps.end(), std::back_inserter(steps), [](const schedule_step& step) { return !is_fusion_verb(step.verb); });
+  std::stable_partition(steps.begin(), steps.end(), [](const schedule_step& step) { return step.verb != "together"; }); // of nests as they are in the end
+  for (const auto& step : steps) {
+    const auto why = step.verb == "together" ? put_together(out, step.subject) : apply_step(p, out, step);
     if (why.empty())
       out.taken.push_back(text_of(step));
     else

@@ -5,12 +5,16 @@
 #include "actors/synthesis/ir.hpp"
 #include "protocol/candidate.hpp"
 
+#include <map>
 #include <set>
 
 namespace kevolve::synthesis {
 
 /// Where a value lives.
-enum class storage { input, output, workspace, row_buffer, row_scalar };
+enum class storage {
+  input, output, workspace, row_buffer, row_scalar,
+  iteration_buffer, // of one iteration of the loop around a team of nests, per thread
+};
 
 /// One value computed inside a phase. `spatial`: how many leading loops of the phase are its own dimensions; the others are reduced.
 struct statement {
@@ -49,10 +53,18 @@ struct nest {
   std::int64_t prefetch = 0;        // bytes ahead
   std::int64_t prefetch_rows = 0;   // rows ahead, in the last phase that reads them
   std::optional<blocking> blocked;
+  int team = -1;                    // which team it belongs to; its rows are then inside the team's loop
+};
+
+/// Nests inside one loop whose iterations the threads share.
+struct team {
+  dimension loop;
+  std::map<int, index> buffers;     // values that only the team reads: elements of one iteration
 };
 
 struct plan {
   std::vector<nest> nests;
+  std::vector<team> teams;          // of consecutive nests
   std::vector<storage> stored;      // by value
   std::set<int> streamed;           // values written past the cache
   std::set<std::string> approximate; // functions

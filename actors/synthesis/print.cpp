@@ -27,6 +27,11 @@ index elements_of(const value& v) {
   return n;
 }
 
+std::string thread_buffer_text(const workspace_buffer& b, bool threads) {
+  return b.type + "* const " + b.name + " = (" + b.type + "*)((char*)" + b.name + "_all" +
+         (threads ? " + omp_get_thread_num() * room((" + b.elements + ") * (i64)sizeof(" + b.type + "))" : "") + ");\n";
+}
+
 namespace {
 
 /// Rounded to nearest, ties to even.
@@ -92,6 +97,19 @@ layout lay_out(const std::vector<workspace_buffer>& buffers) {
   return out;
 }
 
+/// The loop around a team of nests; each thread has buffers for one iteration.
+std::string team_text(const program& p, const team& t, const std::string& nests, std::vector<workspace_buffer>& buffers) {
+  std::string pointers;
+  for (const auto& [value, elements] : t.buffers) {
+    const auto& v = p.values[static_cast<std::size_t>(value)];
+    buffers.push_back({v.name, c_type(v.type), elements.text(), true});
+    pointers += thread_buffer_text(buffers.back());
+  }
+  const auto loop = t.loop.var.single_name();
+  return "#pragma omp parallel\n{\n" + indented(pointers, 1) + "#pragma omp for schedule(dynamic) nowait\n  for (i64 " + loop + " = 0; " + loop + " < " + t.loop.extent.text() +
+         "; ++" + loop + ") {\n" + indented(nests, 2) + "  }\n}\n";
+}
+
 const char* prologue = R"(#include "kevolve.h"
 
 typedef kevolve_int64 i64;
@@ -133,10 +151,18 @@ std::string print_kernel(const program& p, const plan& how, const std::vector<st
         buffers.push_back({p.values[v].name, c_type(p.values[v].type), elements_of(p.values[v]).text(), false});
     }
   std::string body;
-  for (const auto& n : how.nests) {
-    auto printed = n.blocked ? print_contraction(k, n) : print_rows(k, n);
-    body += "\n" + indented(printed.code, 1);
-    buffers.insert(buffers.end(), printed.buffers.begin(), printed.buffers.end());
+  for (std::size_t n = 0; n < how.nests.size();) {
+    const int which = how.nests[n].team;
+    std::string code;
+    do {
+      auto printed = how.nests[n].blocked ? print_contraction(k, how.nests[n]) : print_rows(k, how.nests[n]);
+      code += (code.empty() ? "" : "\n") + printed.code;
+      buffers.insert(buffers.end(), printed.buffers.begin(), printed.buffers.end());
+      ++n;
+    } while (which >= 0 && n < how.nests.size() && how.nests[n].team == which);
+    if (which >= 0)
+      code = team_text(p, how.teams[static_cast<std::size_t>(which)], code, buffers);
+    body += "\n" + indented(code, 1);
   }
   std::string out;
   for (const auto& t : title)

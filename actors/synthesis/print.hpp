@@ -23,6 +23,8 @@ struct printed_nest {
 printed_nest print_rows(kernel_state& k, const nest& n);
 printed_nest print_contraction(kernel_state& k, const nest& n);
 
+/// This thread's part of a buffer that each has (the only one, outside of threads).
+std::string thread_buffer_text(const workspace_buffer& b, bool threads = true);
 index elements_of(const value& v);
 std::string indented(const std::string& code, int levels);
 

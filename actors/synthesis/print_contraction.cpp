@@ -49,7 +49,7 @@ public:
     for (const auto& d : batch_)
       if (depends_on(a_, d.var.single_name()))
         batch_of_a_.push_back(d);
-    shared_a_ = batch_of_a_.size() < batch_.size();
+    shared_a_ = n_.team < 0 && batch_of_a_.size() < batch_.size();
     j_ = join(loops->columns, "column_at");
     m_ = join(loops->rows, "row_at");
     depth_ = join(n_.phases[0].loops, "depth_at");
@@ -102,7 +102,7 @@ public:
     std::string code = "const i64 columns = " + nc + ", rows = " + ms + ", row_block = " + mc + ", depth_block = " + kc + ";\n";
     for (const auto& b : out.buffers)
       if (b.per_thread)
-        code += "float* const " + b.name + " = (float*)((char*)" + b.name + "_all + " + (n_.parallel ? "omp_get_thread_num()" : "0") + " * room((" + b.elements + ") * (i64)sizeof(float)));\n";
+        code += thread_buffer_text(b, n_.parallel || n_.team >= 0);
     if (shared_a_)
       code += pack_once_text(rounded(M, mr));
     if (n_.parallel)

@@ -86,8 +86,7 @@ private:
     std::string code;
     for (const auto& b : out.buffers)
       if (b.per_thread)
-        code += b.type + "* const " + b.name + " = (" + b.type + "*)((char*)" + b.name + "_all" +
-                (parallel ? " + omp_get_thread_num() * room((" + b.elements + ") * (i64)sizeof(" + b.type + "))" : "") + ");\n";
+        code += thread_buffer_text(b, parallel);
     return code;
   }
 
@@ -153,7 +152,7 @@ private:
         share += " collapse(" + std::to_string(n_.rows.size()) + ")";
       share += " nowait\n";
     }
-    std::string code = buffers_text(out, parallel) + share + inner;
+    std::string code = buffers_text(out, parallel || n_.team >= 0) + share + inner;
     if (streamed_)
       code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
     const bool braces = parallel || !out.buffers.empty();

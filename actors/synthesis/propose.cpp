@@ -37,6 +37,7 @@ public:
     fusion_moves();
     for (const auto& n : how_.nests)
       nest_moves(n);
+    team_moves();
     store_moves();
     function_moves();
     flag_moves();
@@ -181,6 +182,13 @@ private:
     number("prefetch", n.name, "bytes", n.prefetch, {0, 512, 1024, 2048}, "the next rows of the panel arrive before they are needed", when(0.7, 0.5, 0.5));
   }
 
+  void team_moves() {
+    if (has(from_, "together", "*"))
+      return add(without(from_, "together", "*"), "together", "nests apart", "each nest divides its own loops among the threads", when(0.5, 0.5, 2));
+    if (how_.nests.size() > 1)
+      step("together", "*", {}, "what passes from one nest to the next stays in the cache of the thread that computed it", when(5, 2, 2));
+  }
+
   void store_moves() {
     const bool large = traffic(o_) > stream_from_bytes / 4;
     if (has(from_, "stream_stores", "*"))
@@ -285,7 +293,7 @@ std::vector<move> ranked(const outlook& o, const context& given, rng& draw) {
   const bool fresh = !given.parent || given.memory == memory_operator::clean_slate;
   const auto* parent = given.parent ? &*given.parent : nullptr;
   if (fresh || parent->printed_from.steps.empty() || parent->edge.kind == "root")
-    first.push_back({analytic_schedule(o), {"analytic", to_string(analytic_schedule(o)), "a first schedule by the cost model: fuse, share rows, vectors, threads, blocks"}, 1});
+    first.push_back({analytic_schedule(o), {"analytic", to_string(analytic_schedule(o)), "a first schedule by rules of thumb: fuse, share rows, vectors, threads, blocks"}, 1});
   for (const auto& prior : given.priors)
     first.push_back({prior, {"prior", "a schedule that won on a like operator", "it gained elsewhere: " + strategy_of(prior)}, 1});
   if (parent != nullptr && given.second_parent)

@@ -50,8 +50,8 @@ TEST_CASE("a session runs from submit to a verified leader, and its log tells al
 }
 
 TEST_CASE("the agent works on several candidates of one session at once") {
-  engine_world world;
   std::atomic<unsigned> inside = 0;
+  engine_world world;
   world.host.before = [&](const evaluate_work& what, const std::atomic<bool>& cancelled) -> std::optional<error> {
     if (what.anchors.empty())
       return std::nullopt; // the root comes alone
@@ -69,9 +69,9 @@ TEST_CASE("the agent works on several candidates of one session at once") {
 }
 
 TEST_CASE("a session that was paused and resumed has the tree that it would have had") {
-  engine_world world;
   std::promise<void> reached;
   std::once_flag once;
+  engine_world world;
   world.host.before = [&](const evaluate_work&, const std::atomic<bool>&) -> std::optional<error> {
     if (world.host.asked >= 15)
       std::call_once(once, [&] { reached.set_value(); });

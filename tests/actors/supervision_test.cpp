@@ -102,9 +102,9 @@ TEST_CASE("a generator that always throws ends the session with its reason inste
 }
 
 TEST_CASE("an infrastructure fault is tried again and never held against the candidate") {
-  engine_world world;
   std::mutex mutex;
   std::set<candidate_id> seen;
+  engine_world world;
   world.host.before = [&](const evaluate_work& what, const std::atomic<bool>&) -> std::optional<error> {
     std::lock_guard lock(mutex);
     if (seen.insert(what.what.id).second && what.what.id[0] < '4')
@@ -127,10 +127,10 @@ TEST_CASE("an infrastructure fault is tried again and never held against the can
 }
 
 TEST_CASE("an agent that leaves gives its work back, and another one does it") {
-  engine_world world;
   std::atomic<bool> hold = true;
   std::promise<void> held;
   std::once_flag once;
+  engine_world world;
   world.host.before = [&](const evaluate_work& what, const std::atomic<bool>& cancelled) -> std::optional<error> {
     if (!what.anchors.empty() && hold) {
       std::call_once(once, [&] { held.set_value(); });

@@ -154,6 +154,8 @@ TEST_CASE("a skill is a transformation without what it was applied to") {
   CHECK(transformation_of("cache_block(out, mc=4, kc=256)") == "cache_block(mc=4, kc=256)");
   CHECK(transformation_of("keep(exp)") == "keep()");
   CHECK(transformation_of("flag(-O2)") == "flag(-O2)");
+  CHECK(transformation_of("plain stores") == "plain stores");
+  CHECK(transformation_of("recompute mean_sum") == "recompute");
   CHECK(transformation_of("approximate(exp)") == "approximate(exp)");
   CHECK(transformation_of("recompute exp") == "recompute");
   CHECK(transformation_of("") == "");

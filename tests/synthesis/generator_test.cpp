@@ -108,6 +108,47 @@ TEST_CASE("a step that does not apply is skipped and named, and changes nothing"
   CHECK(p->what.sources[0].content == plain->what.sources[0].content);
 }
 
+namespace {
+
+std::string printed(const std::string& operator_name, const std::string& schedule, std::vector<std::string>* skipped = nullptr) {
+  const auto steps = synthesis::schedule_from_text(schedule);
+  REQUIRE(steps);
+  const auto p = generator_of(operator_name)->print(*steps, {"given", schedule, ""});
+  REQUIRE(p);
+  if (skipped)
+    *skipped = p->skipped;
+  return p->what.sources.at(0).content;
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++n;
+  return n;
+}
+
+} // namespace
+
+TEST_CASE("nests go together where each hands on only what the same iteration computed") {
+  const std::string apart = "fuse(*); rows(*); vectorize(*, width=16); parallel(*); register_block(*, m=4, n=16)";
+  CHECK(count_of(printed("attention", apart), "#pragma omp parallel\n") == 3);
+  std::vector<std::string> skipped;
+  const auto one = printed("attention", apart + "; together(*)", &skipped);
+  CHECK(skipped.empty());
+  CHECK(count_of(one, "#pragma omp parallel\n") == 1);
+  printed("attention", "fuse(*); rows(*); together(*)", &skipped); // without threads there is nothing to divide
+  CHECK(skipped.size() == 1);
+}
+
+TEST_CASE("a transposed convolution is a packed product where its weights are finite, and asks whether they are") {
+  const std::string blocks = "vectorize(*, width=16); parallel(*); register_block(*, m=3, n=16)";
+  std::vector<std::string> skipped;
+  const auto transposed = printed("conv_transpose2d", blocks, &skipped);
+  CHECK(skipped.empty());
+  CHECK(count_of(transposed, "if (all_finite(w, ") == 1);
+  CHECK(count_of(printed("conv2d_relu", blocks), "all_finite") == 0); // there 0 times an infinite weight is what PyTorch computes, too
+}
+
 TEST_CASE("schedules read back from their text") {
   const std::string text = "fuse(*); register_block(out, m=14, n=32); cache_block(out, mc=112, kc=256); flag(-O2)";
   CHECK(to_string(*synthesis::schedule_from_text(text)) == text);
