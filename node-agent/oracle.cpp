@@ -19,7 +19,7 @@ operation find_operation(std::string_view op) {
     for (auto f : {unary_operations(), binary_operations(), activation_operations(), view_operations(), reduction_operations(),
                    softmax_operations(), contraction_operations(), creation_operations(), indexing_operations(), convolution_operations(),
                    attention_operations(), normalisation_operations(), pooling_operations(), resampling_operations(),
-                   ordering_operations(), loss_operations(), recurrent_operations()})
+                   ordering_operations(), loss_operations(), recurrent_operations(), segment_operations()})
       for (const auto& e : f)
         all.emplace(e.name, e.run);
     return all;

@@ -176,6 +176,23 @@ private:
     CLI::App* model = command(*bench, "model", "how well the cost model ranks what the store's sessions measured");
     model->callback([this] { line_.run = [](context& in) { return bench_model(in); }; });
 
+    CLI::App* landscape = command(*bench, "landscape", "record an operator's search space, for bench replay");
+    landscape->add_option("OPERATOR", landscape_.spec, "which operator")->type_name("")->required();
+    landscape->add_option("--workload", landscape_.workloads, "these workloads (default: the first)")->type_name("NAME")->expected(1, -1);
+    setting(*landscape, "--time", "time", "how long: 60s, 2h")->type_name("TIME");
+    setting(*landscape, "--evaluations", "evaluations", "up to so many points")->type_name("N");
+    setting(*landscape, "--seed", "seed", "of the draws")->type_name("S");
+    add_host_settings(*landscape);
+    landscape->callback([this] { line_.run = [this](context& in) { return bench_landscape(in, landscape_); }; });
+
+    CLI::App* replay = command(*bench, "replay", "policies and their parts on recorded search spaces: does search pay?");
+    replay->add_option("FILE", replay_.files, "of bench landscape, or kernel_tuner cache files")->type_name("")->required()->expected(1, -1);
+    replay->add_option("--seeds", replay_.seeds, "searches of each kind")->type_name("N")->check(CLI::Range(1, 10000));
+    replay->add_option("--evaluations", replay_.evaluations, "of each search")->type_name("N")->check(CLI::Range(2, 1000000));
+    replay->add_flag("--no-first-guess", replay_.without_first_guess, "hide the compound first schedule: from the plain loop nest alone");
+    setting(*replay, "--seed", "seed", "the first of them (default: 1)")->type_name("S");
+    replay->callback([this] { line_.run = [this](context& in) { return bench_replay(in, replay_); }; });
+
     CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");
     aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
     aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");
@@ -210,6 +227,8 @@ private:
   verify_options verify_;
   kill_options kill_;
   aa_options aa_;
+  landscape_options landscape_;
+  replay_options replay_;
   engine_options engine_;
   survey_options kernelbench_, operators_;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;

@@ -57,6 +57,22 @@ struct kill_options {
 /// kill -9 at random moments, then resume: nothing lost, nothing twice.
 result<int> bench_kill(context& in, const kill_options& options);
 
+struct landscape_options {
+  std::string spec;
+  std::vector<std::string> workloads; // empty: the first
+};
+/// Records a search space, for --time or up to --evaluations points; goes on where it was.
+result<int> bench_landscape(context& in, const landscape_options& options);
+
+struct replay_options {
+  std::vector<std::string> files;     // of bench landscape, or kernel_tuner caches
+  std::uint32_t seeds = 20;
+  std::uint32_t evaluations = 60;     // of each search
+  bool without_first_guess = false;   // from the plain loop nest alone
+};
+/// Policies and their parts on recorded search spaces.
+result<int> bench_replay(context& in, const replay_options& options);
+
 struct aa_options {
   std::string spec = "rms_norm_h4096";
   std::vector<std::string> workloads;

@@ -515,6 +515,9 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
   (void)how;
   if (ph.scanned == loop)
     return false;
+  for (const auto& [bounded, by] : ph.bounds) // all lanes of a vector run equally long
+    if ((by.first && depends_on(by.first, loop)) || (by.last && depends_on(by.last, loop)))
+      return false;
   for (const auto& st : ph.statements) {
     const auto& v = p.values[static_cast<std::size_t>(st.value)];
     if ((v.type != dtype::float32 && v.type != dtype::bfloat16) || v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all)

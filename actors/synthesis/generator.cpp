@@ -58,6 +58,13 @@ public:
 
   double estimate(const schedule& s) const override { return estimated_seconds(outlook_, make_plan(lowered_, s, outlook_.compiler)); }
 
+  std::vector<std::pair<schedule, transformation>> moves(const context& given, rng draw) const override {
+    std::vector<std::pair<schedule, transformation>> all;
+    for (auto& m : ranked(outlook_, given, draw))
+      all.emplace_back(std::move(m.to), std::move(m.edge));
+    return all;
+  }
+
   result<proposal> propose(const context& given, rng draw) const override {
     const auto parent = given.parent ? given.parent->printed_from : schedule{};
     KEVOLVE_TRY(before, print(parent, {}));

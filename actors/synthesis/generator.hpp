@@ -56,6 +56,8 @@ public:
   [[nodiscard]] virtual result<proposal> print(const schedule& s, const transformation& edge) const = 0;
   /// Seconds that the cost model gives a schedule: good for ranks, not for clocks. 0: no opinion.
   [[nodiscard]] virtual double estimate(const schedule&) const { return 0; }
+  /// What `propose` would try, the most wanted first, unprinted: some of it may not apply or change nothing.
+  [[nodiscard]] virtual std::vector<std::pair<schedule, transformation>> moves(const context&, rng) const { return {}; }
   /// One new schedule: one transformation of the parent with a reason (or a crossover, a prior, a fresh start), printed. Never returns a
   /// candidate whose id is in `refused`; errc::refused when the neighbourhood is exhausted.
   [[nodiscard]] virtual result<proposal> propose(const context& given, rng draw) const = 0;

@@ -317,6 +317,48 @@ void cumulative(lowering& l) {
 
 } // namespace
 
+namespace {
+
+/// Parts of the first dimension that offsets divide: a sum over all of it of what is zero outside of the part (the plan bounds the loop).
+void segment_reduce(lowering& l) {
+  const tensor_ref x = l.tensor("data");
+  const auto kind = l.text("reduce", "");
+  if (!l.has("offsets"))
+    return l.fail("parts by lengths are not supported, by offsets they are");
+  if (l.integer("axis", 0) != 0 || x.shape.empty())
+    return l.fail("only parts of dimension 0 are supported");
+  if (kind != "sum" && kind != "mean" && kind != "max" && kind != "min")
+    return l.fail("\"" + kind + "\" of parts is not supported");
+  const tensor_ref offsets = l.tensor("offsets");
+  const bool sums = kind == "sum" || kind == "mean";
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double none = sums ? 0 : kind == "max" ? -infinity : infinity;
+  auto space = x.shape;
+  space[0] = offsets.shape.at(0) - 1;
+  const auto shape = space;
+  space.push_back(x.shape[0]);
+  const auto combined = l.reduce(l.name("parts"), x.type, space, {shape.size()}, false, sums ? combiner::sum : kind == "max" ? combiner::maximum : combiner::minimum,
+                                 [&](const std::vector<index>& at) {
+    const auto i = position(at.back());
+    auto from = std::vector<index>(at.begin(), at.end() - 1);
+    from[0] = at.back();
+    const auto inside = call(op::logical_and, call(op::less_equal, l.read(offsets, {at[0]}), i), less(i, l.read(offsets, {at[0] + 1})));
+    return choose(inside, l.read(x, from), number(none));
+  });
+  const auto initial = l.real("initial");
+  l.bind(0, l.map(l.name(), x.type, shape, [&](const std::vector<index>& at) {
+    auto value = l.read(combined, at);
+    if (initial)
+      value = sums ? value + number(*initial) : call(kind == "max" ? op::maximum : op::minimum, value, number(*initial));
+    if (kind != "mean")
+      return value;
+    const auto n = call(op::to_real, l.read(offsets, {at[0] + 1}) - l.read(offsets, {at[0]}));
+    return initial ? choose(less(number(0), n), value / n, number(*initial)) : value / n;
+  }));
+}
+
+} // namespace
+
 const lower_table& reduction_rules() {
   static const lower_table rules{
     {"sum", reduction<combiner::sum>}, {"prod", reduction<combiner::product>}, {"amax", reduction<combiner::maximum>},
@@ -327,7 +369,7 @@ const lower_table& reduction_rules() {
     {"layer_norm", layer_norm}, {"native_group_norm", group_norm}, {"group_norm", group_norm}, {"native_batch_norm", batch_norm},
     {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
     {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
-    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"aminmax", aminmax}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
+    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"aminmax", aminmax}, {"segment_reduce", segment_reduce}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
   };
   return rules;
 }

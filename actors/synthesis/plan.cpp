@@ -1,4 +1,5 @@
 #include "actors/synthesis/plan.hpp"
+#include "actors/synthesis/bounded.hpp"
 #include "actors/synthesis/emit.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/lower.hpp"
@@ -220,6 +221,8 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
   out.compiler = default_compiler;
   fusion f = fuse(p, s);
   out.nests = std::move(f.nests);
+  for (auto& n : out.nests)
+    bound_loops(p, n);
   out.stored = std::move(f.stored);
   out.skipped = std::move(f.skipped);
   out.taken = std::move(f.taken);

@@ -24,8 +24,14 @@ struct statement {
   index target;              // offset of the store
 };
 
+/// Integers that data give: the loop runs from the larger of 0 and `first` to the smaller of its extent and `last`. Null: no such bound.
+struct loop_bounds {
+  expr_ref first, last;
+};
+
 struct phase {
   std::vector<dimension> loops;
+  std::map<std::string, loop_bounds> bounds; // by loop variable
   std::vector<statement> statements;
   std::string scanned;       // the loop that carries a scan, if any
 };

@@ -500,9 +500,22 @@ private:
   std::string loop_text(pass& s, std::size_t d) {
     const auto& l = s.ph->loops[d];
     const auto v = l.var.single_name();
-    const std::string first = s.ranged && d == 0 ? v + "_first" : "0";
-    const std::string last = s.ranged && d == 0 ? v + "_last" : l.extent.text();
+    std::string first = s.ranged && d == 0 ? v + "_first" : "0";
+    std::string last = s.ranged && d == 0 ? v + "_last" : l.extent.text();
     std::string scan;
+    if (const auto bounded = s.ph->bounds.find(v); bounded != s.ph->bounds.end()) {
+      k_.used.scalar("bounds");
+      const auto bound = [&](const expr_ref& e, std::string& border, const char* suffix, const char* function) {
+        if (!e)
+          return;
+        const auto t = s.e->emit(e, d);
+        const auto name = s.e->unique(v + suffix);
+        scan += "const i64 " + name + " = " + function + "(" + border + ", " + t.code + ");\n";
+        border = name;
+      };
+      bound(bounded->second.first, first, "_from", "larger");
+      bound(bounded->second.last, last, "_to", "smaller");
+    }
     if (s.ph->scanned == v)
       for (const auto& st : s.statements)
         if (value_of(st).kind == value::kind_t::scan) {
@@ -517,13 +530,13 @@ private:
       auto inner = level(s, d + 1);
       inner = drained(s, d + 1) + inner;
       std::string pragma;
-      if (const auto taps = l.extent.constant(); taps && *taps <= 8)
+      if (const auto taps = l.extent.constant(); taps && *taps <= 8 && !s.ph->bounds.contains(v))
         pragma = "#pragma GCC unroll 8\n"; // a window's taps
       if (s.simd && d + 1 == s.ph->loops.size())
         pragma = "#pragma omp simd reduction(+ : " + value_of(s.statements[0]).name + "_acc)\n";
       return scan + pragma + "for (i64 " + v + " = " + first + "; " + v + " < " + last + "; ++" + v + ") {\n" + indented(inner, 1) + "}\n";
     }
-    return "i64 " + v + " = " + first + ";\n" + vector_loops(s, d, v, last, l.extent);
+    return scan + "i64 " + v + " = " + first + ";\n" + vector_loops(s, d, v, last, l.extent);
   }
 
   /// The place of an extreme element along neighbours: whole vectors are compared first, and few of them hold a better one.
@@ -613,7 +626,7 @@ private:
       code += "for (; " + v + " + " + step + " <= " + last + "; " + v + " += " + step + ") {\n" + indented(all, 1) + "}\n";
     };
     std::optional<std::int64_t> known;
-    if (!s.ranged)
+    if (!s.ranged && !s.ph->bounds.contains(v))
       known = extent.constant();
     if (copies > 1 && (!known || *known >= copies * n_.width))
       variant(copies);

@@ -152,6 +152,8 @@ void join(plan& out, std::size_t first, const run_of_nests& run) {
         st.target = t.buffers.contains(st.value) ? st.target.substitute({{own, index(0)}}) : st.target.substitute(names);
       }
     one.rows.erase(one.rows.begin());
+    if (one.rows.empty())
+      one.prefetch_rows = 0; // its one row is the team's iteration
     one.parallel = false;
     one.team = static_cast<int>(out.teams.size());
   }

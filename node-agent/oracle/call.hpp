@@ -78,6 +78,7 @@ family convolution_operations();
 family attention_operations();
 family normalisation_operations();
 family pooling_operations();
+family segment_operations();
 family resampling_operations();
 family ordering_operations();
 family loss_operations();

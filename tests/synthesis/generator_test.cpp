@@ -149,6 +149,28 @@ TEST_CASE("a transposed convolution is a packed product where its weights are fi
   CHECK(count_of(printed("conv2d_relu", blocks), "all_finite") == 0); // there 0 times an infinite weight is what PyTorch computes, too
 }
 
+TEST_CASE("whatever schedule a random walk comes to can be printed") {
+  rng draw(11);
+  for (const auto& op : cases::all()) {
+    CAPTURE(op.name);
+    const auto g = generator_of(op.name);
+    std::vector<schedule> known{{}};
+    for (int i = 0; i < 40; ++i) {
+      synthesis::context given;
+      given.parent = synthesis::attempt{known[draw.below(known.size())], {"walk", "", ""}, outcome::passed, 1, 1, {}};
+      given.parent->diagnosed.limited_by = static_cast<bound>(draw.below(5));
+      const auto moves = g->moves(given, rng(draw()));
+      if (moves.empty())
+        continue;
+      const auto& how = moves[draw.below(moves.size())].first;
+      const auto p = g->print(how, {"walk", to_string(how), ""});
+      REQUIRE_MESSAGE(p, to_string(how));
+      CHECK(p->what.sources.at(0).content.find("kevolve_run") != std::string::npos);
+      known.push_back(how);
+    }
+  }
+}
+
 TEST_CASE("schedules read back from their text") {
   const std::string text = "fuse(*); register_block(out, m=14, n=32); cache_block(out, mc=112, kc=256); flag(-O2)";
   CHECK(to_string(*synthesis::schedule_from_text(text)) == text);
