@@ -48,7 +48,7 @@ public:
     inputs_.push_back(opened{std::move(opening)});
   }
 
-  std::vector<double> run() {
+  replayed run() {
     while (!inputs_.empty() && !ended_) {
       auto next = std::move(inputs_.front());
       inputs_.pop_front();
@@ -56,7 +56,7 @@ public:
       for (auto& e : session_.step(std::move(next), {clock_s_, static_cast<std::int64_t>(clock_s_ * 1000)}))
         std::visit([this](auto& what) { carry_out(what); }, e);
     }
-    return std::move(best_);
+    return {std::move(best_), session_.state().learnt()};
   }
 
 private:
@@ -127,6 +127,7 @@ private:
     auto given = draw_context(memory, ask.results_seen, &histories_[ask.parents[0]], ask.parents.size() > 1 ? &histories_[ask.parents[1]] : nullptr);
     if (off && ask.memory != memory_operator::clean_slate)
       given.trajectory.clear(), given.siblings.clear();
+    given.skills = how_.skills;
     if (how_.without_diagnosis && given.parent)
       given.parent->diagnosed = {};
     for (auto& each : propose_(given, draw))
@@ -246,6 +247,6 @@ proposal_source one_parameter_apart(const landscape& land) {
   };
 }
 
-std::vector<double> replay(const landscape& land, const proposal_source& propose, const replay_settings& how) { return replayed_world(land, propose, how).run(); }
+replayed replay(const landscape& land, const proposal_source& propose, const replay_settings& how) { return replayed_world(land, propose, how).run(); }
 
 } // namespace kevolve::search

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -61,10 +62,14 @@ struct replay_settings {
   bool sampling = false;                   // any point with equal odds instead of proposals: the baseline of every search
   std::optional<memory_operator> without;  // contexts that this one draws show nothing of the history (a clean slate: inherit instead)
   bool without_diagnosis = false;          // proposals do not hear what bounds their parent
+  std::shared_ptr<const std::vector<skill>> skills; // learnt elsewhere; null: none
   bool without_first_guess = false;        // the generator's compound first schedule is never proposed: the search has to find its own way from the root
 };
 
-/// The best speed over the root so far, as log, after each evaluation from the first (the root's) on. Shorter than asked for where the space ended.
-std::vector<double> replay(const landscape& land, const proposal_source& propose, const replay_settings& how);
+struct replayed {
+  std::vector<double> best;   // the best speed over the root so far, as log, after each evaluation from the first (the root's) on; shorter than asked for where the space ended
+  std::vector<skill> learnt;  // how its transformations did
+};
+replayed replay(const landscape& land, const proposal_source& propose, const replay_settings& how);
 
 } // namespace kevolve::search

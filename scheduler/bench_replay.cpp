@@ -17,6 +17,7 @@ namespace {
 using object = nlohmann::ordered_json;
 
 constexpr double near_enough = 0.95;
+const std::string skilled = "evolve, skills of the others";
 
 struct variant {
   std::string name;
@@ -49,6 +50,7 @@ struct outcome_of_runs {
   std::vector<double> reached;  // best speed at the end / best known speed
   std::vector<double> mean;     // the same, mean over all evaluations: how early it was good
   std::vector<double> needed;   // evaluations to 95% of the best known; infinite: never
+  std::vector<skill> learnt;    // over all seeds
 };
 
 outcome_of_runs run(const landscape_file& file, const search::proposal_source& propose, search::replay_settings how, std::uint32_t seeds, std::uint64_t first_seed) {
@@ -56,7 +58,10 @@ outcome_of_runs run(const landscape_file& file, const search::proposal_source& p
   outcome_of_runs out;
   for (std::uint32_t s = 0; s < seeds; ++s) {
     how.seed = first_seed + s;
-    auto course = search::replay(file.land, propose, how);
+    auto replayed = search::replay(file.land, propose, how);
+    for (const skill& each : replayed.learnt)
+      add_evidence(out.learnt, each);
+    auto& course = replayed.best;
     double needed = std::numeric_limits<double>::infinity(), sum = 0;
     course.resize(how.evaluations, course.empty() ? 0 : course.back()); // the space ended before the budget
     for (std::size_t i = 0; i < course.size(); ++i) {
@@ -86,46 +91,80 @@ std::string cell(const object& o, bool percent) {
   return fmt::format("{} ({} to {})", text(o["median"]), text(o["low"]), text(o["high"]));
 }
 
-/// In how many landscapes the first variant's median course is better than another's: surely where their intervals do not touch.
-std::string verdict(const object& rows, const std::vector<variant>& all, std::size_t other) {
-  int better = 0, surely = 0, total = 0;
+/// In how many landscapes the default's median course is better than another's: surely where their intervals do not touch.
+std::string verdict(const object& rows, const std::string& mine, const std::string& other) {
+  int better = 0, surely = 0, surely_worse = 0, total = 0;
   for (const auto& row : rows) {
-    const auto &mine = row["variants"][all[0].name]["mean"], &theirs = row["variants"][all[other].name]["mean"];
+    if (!row["variants"].contains(other))
+      continue;
+    const auto &a = row["variants"][mine]["mean"], &b = row["variants"][other]["mean"];
+    const auto apart = [](const object& low, const object& high) { return !low.is_null() && !high.is_null() && low.get<double>() > high.get<double>(); };
     ++total;
-    better += mine["median"] > theirs["median"];
-    surely += !mine["low"].is_null() && !theirs["high"].is_null() && mine["low"] > theirs["high"];
+    better += a["median"] > b["median"];
+    surely += apart(a["low"], b["high"]);
+    surely_worse += apart(b["low"], a["high"]);
   }
-  return fmt::format("{} is better than {} on {} of {}, surely on {}\n", all[0].name, all[other].name, better, total, surely);
+  return fmt::format("{} is better than {} on {} of {}: surely on {}, surely worse on {}\n", mine, other, better, total, surely, surely_worse);
+}
+
+/// What was learnt on the other landscapes whose operators are made of the same; null where there is none.
+std::shared_ptr<const std::vector<skill>> skills_of_others(const std::vector<std::unique_ptr<landscape_file>>& files, const std::vector<std::vector<skill>>& learnt, std::size_t mine) {
+  std::vector<skill> all;
+  for (std::size_t f = 0; f < files.size(); ++f)
+    if (f != mine && !files[f]->features.empty() && files[f]->features == files[mine]->features)
+      for (const skill& each : learnt[f])
+        add_evidence(all, each);
+  return all.empty() ? nullptr : std::make_shared<const std::vector<skill>>(std::move(all));
 }
 
 } // namespace
 
 result<int> bench_replay(context& in, const replay_options& options) {
-  const auto all = variants();
-  object rows = object::array();
-  std::string text;
+  auto all = variants();
+  for (variant& v : all) {
+    v.how.evaluations = options.evaluations;
+    v.how.without_first_guess = options.without_first_guess;
+  }
+  std::vector<std::unique_ptr<landscape_file>> files;
   for (const std::string& path : options.files) {
     KEVOLVE_TRY(file, read_landscape(path, in.configured));
-    const auto propose = file->proposals();
-    object row{{"landscape", file->land.name()}, {"origin", file->origin}, {"points", file->land.points().size()}, {"best_over_root", std::exp(file->land.best_log_speed())}};
+    files.push_back(std::move(file));
+  }
+  const auto first_seed = in.configured.seed.value_or(1);
+  std::vector<std::vector<skill>> learnt;
+  std::vector<object> defaults; // of the default, which is run first: the others' skills come of it
+  for (const auto& file : files) {
+    in.out.progress(fmt::format("{}: {}", file->land.name(), all[0].name), true);
+    auto found = run(*file, file->proposals(), all[0].how, options.seeds, first_seed);
+    defaults.push_back(summary_of(found));
+    learnt.push_back(std::move(found.learnt));
+  }
+  object rows = object::array();
+  std::string text;
+  for (std::size_t f = 0; f < files.size(); ++f) {
+    const auto& file = *files[f];
+    object row{{"landscape", file.land.name()}, {"origin", file.origin}, {"features", file.features}, {"points", file.land.points().size()}, {"best_over_root", std::exp(file.land.best_log_speed())}};
     table t({{"search"}, {"mean % of the best", align::right}, {"% at the end", align::right}, {"evaluations to 95 %", align::right}});
-    for (const variant& v : all) {
+    auto here = all;
+    if (auto skills = skills_of_others(files, learnt, f)) {
+      here.push_back({skilled, all[0].how});
+      here.back().how.skills = std::move(skills);
+    }
+    for (std::size_t v = 0; v < here.size(); ++v) {
       if (in.signals.received())
         return in.signals.exit_code();
-      auto how = v.how;
-      how.evaluations = options.evaluations;
-      how.without_first_guess = options.without_first_guess;
-      const object found = summary_of(run(*file, propose, how, options.seeds, in.configured.seed.value_or(1)));
-      row["variants"][v.name] = found;
-      t.add({v.name, cell(found["mean"], true), cell(found["reached"], true), cell(found["evaluations_to_95"], false)});
-      in.out.progress(fmt::format("{}: {}", file->land.name(), v.name), true);
+      const object found = v == 0 ? defaults[f] : summary_of(run(file, file.proposals(), here[v].how, options.seeds, first_seed));
+      row["variants"][here[v].name] = found;
+      t.add({here[v].name, cell(found["mean"], true), cell(found["reached"], true), cell(found["evaluations_to_95"], false)});
+      in.out.progress(fmt::format("{}: {}", file.land.name(), here[v].name), true);
     }
-    text += fmt::format("{} ({}): {} points, the best {} over the root\n{}\n", in.look().strong(file->land.name()), file->origin, file->land.points().size(),
-                        show_factor(std::exp(file->land.best_log_speed())), t.render(in.look()));
+    text += fmt::format("{} ({}): {} points, the best {} over the root\n{}\n", in.look().strong(file.land.name()), file.origin, file.land.points().size(),
+                        show_factor(std::exp(file.land.best_log_speed())), t.render(in.look()));
     rows.push_back(std::move(row));
   }
+  all.push_back({skilled, {}});
   for (std::size_t other = 1; other < all.size(); ++other)
-    text += verdict(rows, all, other);
+    text += verdict(rows, all[0].name, all[other].name);
   in.out.answer(object{{"seeds", options.seeds}, {"evaluations", options.evaluations}, {"first_guess", !options.without_first_guess}, {"landscapes", rows}}.dump(2));
   in.out.say(text);
   return 0;

@@ -140,6 +140,28 @@ TEST_CASE("a cancelled session ends for good") {
   CHECK(again.error().code == errc::refused);
 }
 
+TEST_CASE("what the store knows of a candidate travels with its work, a verification's excepted") {
+  std::atomic<unsigned> told = 0, told_verifying = 0;
+  engine_world world;
+  world.host.before = [&](const evaluate_work& what, const std::atomic<bool>&) -> std::optional<error> {
+    (what.how == effort::verify ? told_verifying : told) += what.known.empty() ? 0 : 1;
+    for (const auto& each : what.known)
+      if (each.candidate != what.what.id)
+        return error{errc::infrastructure, "it knows another candidate"};
+    return std::nullopt;
+  };
+  world.start_engine();
+  world.start_agent();
+  for (const unsigned expected : {0u, 20u}) { // the same search again meets the same candidates
+    auto session = world.engine->submit(made_up::subject(), {}, through_one_slot(20));
+    REQUIRE(session);
+    auto end = world.engine->wait(*session, {});
+    CHECK(!end.failure);
+    CHECK(told == expected);
+  }
+  CHECK(told_verifying == 0);
+}
+
 TEST_CASE("a target that nobody serves is refused by name, with what is served") {
   engine_world world;
   world.parts.agent_wait_s = 0.3;

@@ -47,7 +47,7 @@ double median_needed(const landscape& land, replay_settings how) {
   std::vector<double> all;
   const auto propose = one_parameter_apart(land);
   for (how.seed = 1; how.seed <= 15; ++how.seed)
-    all.push_back(needed(replay(land, propose, how), land.best_log_speed()));
+    all.push_back(needed(replay(land, propose, how).best, land.best_log_speed()));
   std::nth_element(all.begin(), all.begin() + 7, all.end());
   return all[7];
 }
@@ -88,14 +88,14 @@ TEST_CASE("a replay is a function of its seed, never goes back, and counts each 
   for (const auto policy : {policy_kind::greedy, policy_kind::mcts, policy_kind::evolve, policy_kind::random}) {
     CAPTURE(to_string(policy));
     how.policy = policy;
-    const auto course = replay(land, propose, how);
+    const auto course = replay(land, propose, how).best;
     CHECK(course.size() == 80);
     CHECK(course.front() == 0);
     CHECK(std::is_sorted(course.begin(), course.end()));
-    CHECK(course == replay(land, propose, how));
+    CHECK(course == replay(land, propose, how).best);
     auto other = how;
     other.seed = 2;
-    CHECK(course != replay(land, propose, other));
+    CHECK(course != replay(land, propose, other).best);
   }
 }
 
@@ -149,9 +149,28 @@ TEST_CASE("a first guess is the second evaluation, unless it is hidden") {
   };
   replay_settings how;
   how.evaluations = 2;
-  CHECK(replay(land, guessing, how).at(1) == doctest::Approx(land.best_log_speed()));
+  CHECK(replay(land, guessing, how).best.at(1) == doctest::Approx(land.best_log_speed()));
   how.without_first_guess = true;
-  CHECK(replay(land, guessing, how).at(1) < land.best_log_speed() - 0.1);
+  CHECK(replay(land, guessing, how).best.at(1) < land.best_log_speed() - 0.1);
+}
+
+TEST_CASE("what a replay learns can be told to the next one") {
+  const auto land = grid();
+  const auto inner = one_parameter_apart(land);
+  replay_settings how;
+  how.evaluations = 60;
+  const auto before = replay(land, inner, how);
+  REQUIRE(!before.learnt.empty());
+  how.skills = std::make_shared<const std::vector<skill>>(before.learnt);
+  std::size_t told = 0, asked = 0;
+  const proposal_source listening = [&](const synthesis::context& given, rng draw) {
+    ++asked;
+    told += given.skills && *given.skills == before.learnt;
+    return inner(given, draw);
+  };
+  replay(land, listening, how);
+  CHECK(told == asked);
+  CHECK(asked >= 59);
 }
 
 TEST_CASE("a space that ends before the budget ends the search") {
@@ -164,7 +183,7 @@ TEST_CASE("a space that ends before the budget ends the search") {
   }
   replay_settings how;
   how.evaluations = 50;
-  const auto course = replay(land, one_parameter_apart(land), how);
+  const auto course = replay(land, one_parameter_apart(land), how).best;
   CHECK(course.size() == 3);
   CHECK(course.back() == doctest::Approx(std::log(3)));
 }

@@ -105,7 +105,7 @@ TEST_CASE("a kernel_tuner cache is read, finished or not; what failed there is a
     CHECK(land.points()[1].result == outcome::runtime_error);
     search::replay_settings how;
     how.evaluations = 10;
-    CHECK(search::replay(land, (*read)->proposals(), how).back() == doctest::Approx(std::log(2)));
+    CHECK(search::replay(land, (*read)->proposals(), how).best.back() == doctest::Approx(std::log(2)));
   }
 }
 
