@@ -31,7 +31,7 @@ using clock = std::chrono::steady_clock;
 // known well; the others from all.
 constexpr double among_the_best = 0.35, among_the_oldest = 0.35;
 constexpr std::size_t oldest = 24;
-constexpr double fresh_starts = 0.05;
+constexpr double fresh_starts = 0.02;    // longer walks
 constexpr unsigned at_once = 3;         // one is measured while others compile
 constexpr std::uint64_t same_inputs = 1;
 
@@ -165,8 +165,9 @@ private:
       synthesis::context given;
       given.parent = synthesis::attempt{parent.how, {"grown", "", ""}, outcome::passed, 1, 1, {}};
       given.parent->diagnosed.limited_by = parent.limited_by;
-      auto moves = writer_.moves(given, rng(draw_()));
-      std::erase_if(moves, [&](const auto& m) { return (m.second.kind == "fresh start") && !draw_.chance(fresh_starts); });
+      if (draw_.chance(fresh_starts))
+        given.memory = memory_operator::clean_slate;
+      const auto moves = writer_.moves(given, rng(draw_()));
       if (moves.empty())
         continue;
       const auto& how = moves[draw_.below(moves.size())].first;

@@ -62,13 +62,28 @@ public:
     std::vector<std::pair<schedule, transformation>> all;
     for (auto& m : ranked(outlook_, given, draw))
       all.emplace_back(std::move(m.to), std::move(m.edge));
+    if (!given.parent || given.memory == memory_operator::clean_slate)
+      for (auto& m : fresh_starts(outlook_, draw))
+        all.emplace_back(std::move(m.to), std::move(m.edge));
     return all;
   }
 
   result<proposal> propose(const context& given, rng draw) const override {
     const auto parent = given.parent ? given.parent->printed_from : schedule{};
     KEVOLVE_TRY(before, print(parent, {}));
-    for (const auto& m : ranked(outlook_, given, draw)) {
+    KEVOLVE_TRY(near, first_new(ranked(outlook_, given, draw), before, given));
+    if (near)
+      return std::move(*near);
+    KEVOLVE_TRY(far, first_new(fresh_starts(outlook_, draw), before, given));
+    if (far)
+      return std::move(*far);
+    return error{errc::refused, "operator \"" + subject_.op.name + "\": every schedule in this neighbourhood is known already"};
+  }
+
+private:
+  /// The first that applies, comes to another program than `before` and is not known.
+  result<std::optional<proposal>> first_new(const std::vector<move>& moves, const proposal& before, const context& given) const {
+    for (const auto& m : moves) {
       KEVOLVE_TRY(p, print(m.to, m.edge));
       if (p.skipped.size() > before.skipped.size() && m.edge.kind != "crossover" && m.edge.kind != "prior" && m.edge.kind != "fresh start")
         continue; // the transformation does not apply
@@ -76,12 +91,11 @@ public:
         continue; // it changes nothing
       if (std::find(given.refused.begin(), given.refused.end(), p.what.id) == given.refused.end() &&
           !(given.is_known && given.is_known(p.what.id)))
-        return p;
+        return std::optional(std::move(p));
     }
-    return error{errc::refused, "operator \"" + subject_.op.name + "\": every schedule in this neighbourhood is known already"};
+    return std::optional<proposal>{};
   }
 
-private:
   problem subject_;
   target on_;
   program lowered_;

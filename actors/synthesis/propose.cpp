@@ -307,10 +307,14 @@ std::vector<move> ranked(const outlook& o, const context& given, rng& draw) {
     shuffle_by_weight(rest, draw);
   }
   first.insert(first.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
-  // Where all of these are known: longer walks.
-  for (int i = 0; i < 12; ++i)
-    first.push_back({wandered(o, draw, 1 + static_cast<int>(draw.below(5))), {"fresh start", "a random legal schedule", "the neighbourhood is known; somewhere else may be better"}, 1});
   return first;
+}
+
+std::vector<move> fresh_starts(const outlook& o, rng& draw) {
+  std::vector<move> all;
+  for (int i = 0; i < 12; ++i)
+    all.push_back({wandered(o, draw, 1 + static_cast<int>(draw.below(5))), {"fresh start", "a random legal schedule", "the neighbourhood is known; somewhere else may be better"}, 1});
+  return all;
 }
 
 } // namespace kevolve::synthesis

@@ -32,7 +32,9 @@ schedule plain_schedule(const outlook& o);
 schedule analytic_schedule(const outlook& o);
 /// All single transformations of `from`, with reasons drawn from the parent's diagnosis.
 std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent);
-/// One draw: applies history to the weights, mixes in crossover, priors and fresh starts. Empty when nothing new is left.
+/// One draw: applies history to the weights, mixes in crossover and priors.
 std::vector<move> ranked(const outlook& o, const context& given, rng& draw);
+/// Longer walks, for where all of those are known. Each is as much work as many neighbourhoods.
+std::vector<move> fresh_starts(const outlook& o, rng& draw);
 
 } // namespace kevolve::synthesis
