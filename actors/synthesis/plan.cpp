@@ -255,15 +255,20 @@ bool reads_along(const index& address, const index& guard) {
 
 /// A guard that both factors have stays with the one whose address moves with it: where that one is 0 for being outside, so is the product
 /// with any finite number. The other factor depends on fewer loops then (a transposed convolution is a product after all).
-factors factors_of(const expr_ref& product) {
+/// Only where the shared loops appear in no division: they are joined to one, and C divides the negative numbers that this brings towards zero.
+factors factors_of(const phase& ph) {
+  const expr_ref& product = ph.statements[0].body;
   factors f{product->args[0], product->args[1], {}};
+  const auto even = [&](const index& i) {
+    return std::all_of(ph.loops.begin(), ph.loops.end(), [&](const dimension& d) { return i.coefficient(d.var.single_name()).has_value(); });
+  };
   const auto relieve = [&](expr_ref& of, const expr_ref& other) {
     if (of->code != op::load || other->code != op::load || of->at.size() != 1 || other->at.size() != 1 || !of->looked_up.empty())
       return;
     auto lighter = *of;
     std::erase_if(lighter.guards, [&](const index& g) {
       const bool shared = std::find(other->guards.begin(), other->guards.end(), g) != other->guards.end();
-      return shared && !reads_along(of->at[0], g) && reads_along(other->at[0], g);
+      return shared && even(g) && even(other->at[0]) && !reads_along(of->at[0], g) && reads_along(other->at[0], g);
     });
     if (lighter.guards.size() == of->guards.size())
       return;
@@ -287,7 +292,7 @@ bool is_contraction(const program& p, const nest& n) {
   const auto& v = p.values[static_cast<std::size_t>(st.value)];
   if (v.kind != value::kind_t::reduce || v.combine != combiner::sum || st.body->code != op::mul || n.phases[0].loops.empty() || v.type != dtype::float32)
     return false;
-  const auto f = factors_of(st.body);
+  const auto f = factors_of(n.phases[0]);
   for (const int each : f.finite)
     if (p.values[static_cast<std::size_t>(each)].type != dtype::float32)
       return false;
@@ -344,8 +349,7 @@ bool join_affinely(const expr_ref& e, const std::vector<dimension>& loops) {
 std::optional<product_loops> loops_of_product(const nest& n) {
   if (n.phases.empty() || n.phases[0].statements.size() != 1 || n.phases[0].statements[0].body->code != op::mul || n.rows.empty())
     return std::nullopt;
-  const auto& st = n.phases[0].statements[0];
-  auto f = factors_of(st.body);
+  auto f = factors_of(n.phases[0]);
   product_loops p{std::move(f.a), std::move(f.b), {}, {}, {}, std::move(f.finite)};
   const auto in = [](const expr_ref& e, const dimension& d) { return depends_on(e, d.var.single_name()); };
   if (!in(p.b, n.rows.back()))

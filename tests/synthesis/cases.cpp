@@ -320,6 +320,10 @@ void windows(std::vector<operator_definition>& out) {
   t.input("x", {"A", "4", "5", "6"}), t.input("w", {"4", "3", "3", "3"});
   t.output(t.op("aten.convolution.default", convolution("x", "w", false, {2, 2}, {1, 1}, {1, 1}, true, 1), {"A", "3", "9", "11"}));
   out.push_back(t.done());
+  builder td("conv_transpose2d_dilated");
+  td.input("x", {"A", "4", "5", "6"}), td.input("w", {"4", "3", "3", "4"});
+  td.output(td.op("aten.convolution.default", convolution("x", "w", false, {2, 2}, {1, 1}, {2, 1}, true, 1), {"A", "3", "11", "12"}));
+  out.push_back(td.done());
   builder o("conv1d");
   o.input("x", {"A", "6", "B + 2"}), o.input("w", {"16", "6", "3"});
   o.output(o.op("aten.convolution.default", convolution("x", "w", false, {1}, {0}, {1}, false, 1), {"A", "16", "B"}));
