@@ -147,14 +147,15 @@ candidate correct_and(const std::string& before, const std::string& after = "", 
 TEST_CASE("either compiler tells what it vectorised") {
   for (const char* compiler : {"g++", "clang++"}) {
     CAPTURE(compiler);
+    const auto facts = host().self_test();
+    if (std::any_of(facts.begin(), facts.end(), [&](const auto& f) { return f.first == std::string("compiler ") + compiler && f.second == "missing"; })) {
+      MESSAGE("skipped: no ", std::string(compiler));
+      continue;
+    }
     candidate c = kernel(rows_of("for (kevolve_int64 j = 0; j < h; ++j) y[j] = x[j] * w[j];\n" + plain_row), {"-O3", "-ffast-math"});
     c.build.compiler = compiler;
     c.id = candidate_hash(c);
     const auto e = outcome_of(c);
-    if (e.result == outcome::infrastructure || e.log.find("was not found") != std::string::npos) {
-      MESSAGE("skipped: no ", compiler);
-      continue;
-    }
     REQUIRE(e.result == outcome::passed);
     CHECK(std::any_of(e.diagnosed.remarks.begin(), e.diagnosed.remarks.end(), [](const std::string& r) { return r.find("vectorized") != r.npos; }));
     CHECK(e.log.find("remark") == std::string::npos);
