@@ -37,6 +37,12 @@ std::optional<nest> with_outermost(const nest& n, const index& extent) {
   return split;
 }
 
+/// Loops that data bound name the outermost loop in their bounds; a product that asks whether a whole tensor is finite asks once, not each iteration.
+bool stays_alone(const nest& n) {
+  const auto product = n.blocked ? loops_of_product(n) : std::nullopt;
+  return (product && !product->finite.empty()) || std::any_of(n.phases.begin(), n.phases.end(), [](const phase& ph) { return !ph.bounds.empty(); });
+}
+
 /// What a run of nests computes, and how much of each value belongs to one iteration of the loop around.
 class run_of_nests {
 public:
@@ -44,6 +50,8 @@ public:
 
   /// May this nest go on the run? Takes it up if so.
   bool take(const nest& next) {
+    if (stays_alone(next))
+      return false;
     const auto found = with_outermost(next, extent_);
     if (!found || next.team >= 0 || !next.parallel || next.grain > 0 || found->rows[0].var.single_name() == next.vector_loop)
       return false;
