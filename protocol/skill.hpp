@@ -25,7 +25,7 @@ struct skill {
 };
 
 /// "vectorize(out, width=8)" -> "vectorize(width=8)"; flags and functions are part of the transformation and stay. A summary that is no step
-/// gives its first word.
+/// is itself ("plain stores"), without the name of what is recomputed.
 std::string transformation_of(std::string_view edge_summary);
 /// What operators must share for a skill of one to be a guess for another: "contraction", "reduction", "gather" and "scan", joined by '+', or
 /// "elementwise"; by the graph's operations.

@@ -28,7 +28,7 @@ outlook look_at(const program& p, const problem& subject, const target& on, cons
 /// The root of a session: no schedule. Products of more than 10^8 multiplications run in vectors and threads, since a plain loop nest would take
 /// seconds a call and most of a session's time.
 schedule plain_schedule(const outlook& o);
-/// A compound first schedule by a cost model: fusion, rows, vectors, accumulators, parallel rows, blocking of contractions.
+/// A compound first schedule by rules of thumb: fusion, rows, vectors, accumulators, parallel rows, blocking of contractions.
 schedule analytic_schedule(const outlook& o);
 /// All single transformations of `from`, with reasons drawn from the parent's diagnosis.
 std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent);
