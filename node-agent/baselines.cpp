@@ -151,7 +151,7 @@ judge_probed judge::probe(const judge_probe& what) {
     return buffer_set::make(std::move(tensors));
   };
   auto inputs = buffers(what.inputs), outputs = buffers(what.outputs);
-  auto host = launch_candidate(what.what, identity_);
+  auto host = launch_candidate(what.what, 0);
   if (!inputs || !outputs || !host || !host->process) {
     answer.problem = !inputs ? inputs.error().message : !outputs ? outputs.error().message : !host ? host.error().message : host->why_not;
     return answer;

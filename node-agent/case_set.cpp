@@ -71,7 +71,7 @@ result<std::unique_ptr<case_set>> case_set::make(const problem& subject, std::ui
     }
   }
   for (const check_case& drawn : plan_cases(set->subject_, seed)) {
-    if (!drawn.workload.empty() || slot >= channel::slots)
+    if (!drawn.workload.empty() || slot + 1 >= channel::slots) // the last one is for inputs never seen
       continue;
     auto c = set->bind(drawn, set->subject_.workloads.empty() ? nullptr : &set->subject_.workloads[0]);
     if (!c && drawn.optional)
@@ -117,6 +117,20 @@ result<void> case_set::expect(test_case& c) {
   return {};
 }
 
+result<test_case*> case_set::unseen(std::size_t w, std::uint64_t seed) {
+  const workload& of = subject_.workloads[w];
+  check_case drawn;
+  drawn.variable_axes = of.axes;
+  drawn.seed = seed;
+  drawn.workload = of.uuid;
+  KEVOLVE_TRY(c, bind(drawn, &of));
+  c.slot = channel::slots - 1;
+  c.name += ", inputs never seen";
+  KEVOLVE_TRY_VOID(expect(c));
+  unseen_ = std::make_unique<test_case>(std::move(c));
+  return unseen_.get();
+}
+
 void case_set::exchange(test_case& a, test_case& b) {
   for (std::size_t i = 0; i < a.inputs->size(); ++i)
     std::swap_ranges(a.inputs->data(i), a.inputs->data(i) + a.inputs->layout(i).bytes(), b.inputs->data(i));
@@ -152,6 +166,18 @@ std::vector<case_set::spot> case_set::draw_spots(const test_case& c, rng& secret
       spots.push_back({i, secret.below(elements / length)});
   }
   return spots;
+}
+
+void case_set::add_poked(const test_case& c, std::vector<spot>& spots, std::uint64_t seed, std::uint32_t calls) {
+  constexpr std::uint32_t looked_at = 4;
+  if (seed == 0)
+    return;
+  for (std::uint32_t k = 0; k < std::min(looked_at, calls); ++k) {
+    const std::uint64_t where = channel::poked(seed, calls - 1 - k * (calls / looked_at));
+    const std::size_t output = static_cast<std::size_t>(where % c.outputs->size()), elements = c.outputs->layout(output).elements();
+    if (elements > 0)
+      spots.push_back({output, static_cast<std::size_t>((where >> 8) % elements) / row_length(c.outputs->layout(output))});
+  }
 }
 
 void case_set::poison_spots(test_case& c, const std::vector<spot>& spots, rng& secret) {

@@ -51,6 +51,8 @@ public:
   result<void> fill(test_case& c);
   /// `fill`, and asks the oracle, once. Errors: operations that the oracle cannot run, no memory.
   result<void> expect(test_case& c);
+  /// Another input set of the workload, in memory and on a slot of its own, expected outputs included; the one before it is gone.
+  result<test_case*> unseen(std::size_t workload, std::uint64_t seed);
   /// Exchanges the contents of two input sets of one workload: same pointers, new content.
   static void exchange(test_case& a, test_case& b);
 
@@ -62,6 +64,8 @@ public:
     std::size_t output, row;
   };
   static std::vector<spot> draw_spots(const test_case& c, rng& secret);
+  /// Adds the rows of a few of the elements that a harness poisoned by itself before each of `calls` calls; the last one's always.
+  static void add_poked(const test_case& c, std::vector<spot>& spots, std::uint64_t seed, std::uint32_t calls);
   static void poison_spots(test_case& c, const std::vector<spot>& spots, rng& secret);
   [[nodiscard]] case_verdict inspect_spots(const test_case& c, const std::vector<spot>& spots) const;
 
@@ -71,6 +75,7 @@ private:
   problem subject_;
   std::vector<std::vector<test_case>> timed_;
   std::vector<test_case> adversarial_;
+  std::unique_ptr<test_case> unseen_;
 };
 
 } // namespace kevolve::agent

@@ -1,13 +1,16 @@
 #include "node-agent/compile.hpp"
 
+#include "node-agent/objects.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <openssl/evp.h>
 #include <sstream>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -15,7 +18,7 @@ namespace fs = std::filesystem;
 namespace kevolve::agent {
 namespace {
 
-constexpr const char* recipe = "2"; // raise when the way we compile changes: part of the artifact's key
+constexpr const char* recipe = "3"; // raise when the way we compile changes: part of the artifact's key
 constexpr std::size_t most_remarks = 40;
 constexpr const char* vector_marks[] = {"vector_size(", "immintrin.h", "ext_vector_type("};
 constexpr std::uint64_t compiler_memory = 4ull << 30, compiler_file = 64ull << 20;
@@ -29,25 +32,6 @@ bool is_source(const std::string& path) {
   return extension == ".cpp" || extension == ".cc" || extension == ".cxx" || extension == ".c";
 }
 
-/// Empty, or why this candidate cannot be compiled here at all.
-std::string refuse(const candidate& c) {
-  if (c.build.language != "cpp" && c.build.language != "c++" && c.build.language != "c")
-    return "language '" + c.build.language + "' is not compiled on this host (expected cpp)";
-  for (const auto& flag : c.build.flags)
-    if (std::string why = refuse_flag(flag); !why.empty())
-      return why;
-  std::size_t bytes = 0, sources = 0;
-  for (const auto& s : c.sources) {
-    if (std::string why = refuse_path(s.path); !why.empty())
-      return why;
-    bytes += s.content.size();
-    sources += is_source(s.path);
-  }
-  if (bytes > limits::source_bytes)
-    return "sources of " + std::to_string(bytes) + " bytes are over the limit of " + std::to_string(limits::source_bytes);
-  return sources == 0 ? "no source file that a C++ compiler takes (.cpp, .cc, .cxx, .c)" : std::string();
-}
-
 result<void> write_file(const fs::path& file, std::string_view content) {
   std::error_code failed;
   fs::create_directories(file.parent_path(), failed);
@@ -57,6 +41,26 @@ result<void> write_file(const fs::path& file, std::string_view content) {
   if (!out)
     return error{errno == ENOSPC ? errc::full : errc::io, "cannot write '" + file.string() + "': " + std::strerror(errno)};
   return {};
+}
+
+/// What a compiler has made: a regular file, no link to somewhere else. Errors: it is none, or over the limit.
+result<std::string> read_made(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  struct stat about {};
+  std::string bytes;
+  bool good = fd >= 0 && ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && static_cast<std::uint64_t>(about.st_size) <= compiler_file;
+  if (good)
+    bytes.resize(static_cast<std::size_t>(about.st_size));
+  for (std::size_t done = 0; good && done < bytes.size();) {
+    const ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    good = n > 0;
+    done += good ? static_cast<std::size_t>(n) : 0;
+  }
+  if (fd >= 0)
+    ::close(fd);
+  if (!good)
+    return error{errc::io, "cannot read what the compiler made ('" + file.filename().string() + "'): it is no regular file below the limit"};
+  return bytes;
 }
 
 /// A folder of our own that goes when we are done.
@@ -137,25 +141,57 @@ const std::string& cpu_identity() {
   return identity;
 }
 
+/// Empty, or why this candidate cannot be compiled here at all.
+std::string compile_pool::refuse(const candidate& c) const {
+  if (c.build.language != "cpp" && c.build.language != "c++" && c.build.language != "c")
+    return "language '" + c.build.language + "' is not compiled on this host (expected cpp)";
+  const bool listed = off_.on(defence::flags);
+  for (const auto& flag : c.build.flags)
+    if (std::string why = refuse_flag(flag); listed && !why.empty())
+      return why;
+  std::size_t bytes = 0, sources = 0;
+  for (const auto& s : c.sources) {
+    if (std::string why = refuse_path(s.path); listed && !why.empty())
+      return why;
+    bytes += s.content.size();
+    sources += is_source(s.path);
+  }
+  if (bytes > limits::source_bytes)
+    return "sources of " + std::to_string(bytes) + " bytes are over the limit of " + std::to_string(limits::source_bytes);
+  return sources == 0 ? "no source file that a C++ compiler takes (.cpp, .cc, .cxx, .c)" : std::string();
+}
+
 /// The right to run one compiler.
 class compile_pool::slot {
 public:
   explicit slot(compile_pool& pool) : pool_(pool) {
     std::unique_lock lock(pool_.mutex_);
-    pool_.changed_.wait(lock, [&] { return pool_.free_ > 0; });
-    --pool_.free_;
+    pool_.changed_.wait(lock, [&] { return !pool_.free_.empty(); });
+    place_ = pool_.free_.extract(pool_.free_.begin()).value();
   }
   slot(const slot&) = delete;
   slot& operator=(const slot&) = delete;
   ~slot() {
     std::lock_guard lock(pool_.mutex_);
-    ++pool_.free_;
+    pool_.free_.insert(place_);
     pool_.changed_.notify_all();
   }
+  [[nodiscard]] unsigned place() const { return place_; }
 
 private:
   compile_pool& pool_;
+  unsigned place_ = 0;
 };
+
+struct compile_pool::bench {
+  const fs::path& folder;
+  unsigned place = 0;
+};
+
+compile_pool::compile_pool(fs::path cache, unsigned slots, pause_gate& gate, defences_off off) : cache_(std::move(cache)), off_(off), jail_(off), gate_(gate) {
+  for (unsigned i = 0; i < std::min(slots, compile_jail::places); ++i)
+    free_.insert(i);
+}
 
 result<std::string> compile_pool::version(const std::string& compiler) {
   {
@@ -179,17 +215,18 @@ result<std::string> compile_pool::version(const std::string& compiler) {
   return versions_[compiler] = compiler + " " + number;
 }
 
-result<process_end> compile_pool::tool(std::vector<std::string> arguments, const fs::path& folder, double limit_s,
-                                       const std::atomic<bool>& cancelled, compiled& so_far) {
+result<process_end> compile_pool::tool(std::vector<std::string> arguments, const bench& at, double limit_s, const std::atomic<bool>& cancelled,
+                                       compiled& so_far) {
   command what;
   what.arguments = std::move(arguments);
   what.environment = plain_environment();
   for (auto& variable : what.environment)
     if (variable.starts_with("TMPDIR="))
-      variable = "TMPDIR=" + folder.string();
-  what.directory = folder;
+      variable = "TMPDIR=" + at.folder.string();
+  what.directory = at.folder;
   what.limits = {.wall_s = limit_s, .cpu_s = limit_s * 2, .memory_bytes = compiler_memory, .file_bytes = compiler_file};
   what.output_bytes = limits::log_bytes;
+  jail_.confine(what, at.folder, at.place);
   KEVOLVE_TRY(end, run(what, &cancelled, &gate_));
   so_far.cpu_s += end.cpu_s;
   so_far.log += end.errors + end.output;
@@ -200,8 +237,10 @@ result<process_end> compile_pool::tool(std::vector<std::string> arguments, const
   return end;
 }
 
-result<compiled> compile_pool::build(const candidate& c, const fs::path& folder, double limit_s, const std::atomic<bool>& cancelled) {
+result<compiled> compile_pool::build(const candidate& c, const bench& at, double limit_s, const std::atomic<bool>& cancelled) {
   compiled done;
+  const fs::path& folder = at.folder;
+  jail_.own(folder, at.place);
   KEVOLVE_TRY_VOID(write_file(folder / "kevolve.h", native_abi_text));
   for (const auto& s : c.sources)
     KEVOLVE_TRY_VOID(write_file(folder / s.path, s.content));
@@ -220,7 +259,7 @@ result<compiled> compile_pool::build(const candidate& c, const fs::path& folder,
     arguments.push_back(objects.back());
     arguments.push_back(gnu ? "-fopt-info-vec-optimized=kevolve-" + std::to_string(objects.size()) + ".vec" : "-Rpass=loop-vectorize|slp-vectorizer");
     arguments.push_back(s.path);
-    KEVOLVE_TRY(end, tool(std::move(arguments), folder, limit_s, cancelled, done));
+    KEVOLVE_TRY(end, tool(std::move(arguments), at, limit_s, cancelled, done));
     if (!gnu)
       take_remarks(done.log, done.remarks);
     if (!end.good())
@@ -229,12 +268,23 @@ result<compiled> compile_pool::build(const candidate& c, const fs::path& folder,
       done.remarks.push_back(s.path + ": optimized: vectorized in the source");
     read_remarks(folder / ("kevolve-" + std::to_string(objects.size()) + ".vec"), done.remarks);
   }
+  if (off_.on(defence::symbols)) {
+    std::vector<std::string> contents;
+    for (const auto& name : objects) {
+      KEVOLVE_TRY(bytes, read_made(folder / name));
+      contents.push_back(std::move(bytes));
+    }
+    if (std::string why = refuse_objects(contents); !why.empty()) {
+      done.log += why;
+      return done;
+    }
+  }
   std::vector<std::string> link{c.build.compiler, "-shared", "-Wl,-z,defs", "-Wl,--as-needed", "-o", "kevolve-candidate.so"};
   link.insert(link.end(), objects.begin(), objects.end());
   if (has_flag(c, "-fopenmp"))
     link.push_back("-fopenmp");
   link.push_back("-lm");
-  KEVOLVE_TRY(end, tool(std::move(link), folder, limit_s, cancelled, done));
+  KEVOLVE_TRY(end, tool(std::move(link), at, limit_s, cancelled, done));
   done.good = end.good();
   return done;
 }
@@ -280,7 +330,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   const double began = now_s();
   KEVOLVE_TRY(folder, scratch::make());
   scratch gone_afterwards(folder);
-  KEVOLVE_TRY(built, build(c, folder, limit_s, cancelled));
+  KEVOLVE_TRY(built, build(c, {folder, one.place()}, limit_s, cancelled));
   built.toolchain = *toolchain;
   built.queued_s = began - asked;
   built.log = scrub(built.log, limits::log_bytes);
@@ -291,10 +341,10 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
       lines += remark + "\n";
     KEVOLVE_TRY_VOID(write_file(notes, lines));
     const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()));
+    KEVOLVE_TRY(bytes, read_made(folder / "kevolve-candidate.so"));
+    KEVOLVE_TRY_VOID(write_file(partial, bytes));
     std::error_code failed;
-    fs::copy_file(folder / "kevolve-candidate.so", partial, fs::copy_options::overwrite_existing, failed);
-    if (!failed)
-      fs::rename(partial, artifact, failed);
+    fs::rename(partial, artifact, failed);
     if (failed)
       return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + artifact.string() + "': " + failed.message()};
     built.artifact = artifact;

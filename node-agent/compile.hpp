@@ -1,16 +1,17 @@
 // From a candidate's sources to a shared object: in a private folder, with the ABI header beside them, by a compiler that the host knows by
-// name, with flags from an allow-list, under limits. Objects are made with the candidate's flags and linked by us without them (with
+// name, with flags from an allow-list, under limits, in a jail (compile_jail.hpp). What objects hold is checked (objects.hpp). They are made with the candidate's flags and linked by us without them (with
 // -ffast-math g++ would link a start-up file that changes the whole process's rounding). Artifacts are kept by the hash of candidate,
 // compiler and CPU. Compiles run side by side in slots and stand still while a device measures. Any thread.
 #pragma once
 
-#include "node-agent/process.hpp"
+#include "node-agent/compile_jail.hpp"
 #include "protocol/candidate.hpp"
 
 #include <condition_variable>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,22 +34,26 @@ std::string refuse_path(const std::string& path);
 
 class compile_pool {
 public:
-  compile_pool(std::filesystem::path cache, unsigned slots, pause_gate& gate) : cache_(std::move(cache)), free_(slots), gate_(gate) {}
+  compile_pool(std::filesystem::path cache, unsigned slots, pause_gate& gate, defences_off off = {});
 
   /// Errors: no such compiler, no disk space, interrupted. What is wrong with the candidate is in `compiled`.
   result<compiled> compile(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
   /// "g++ 12.2.0", asked once per name.
   result<std::string> version(const std::string& compiler);
+  [[nodiscard]] const compile_jail& jail() const { return jail_; }
 
 private:
   class slot;
-  result<compiled> build(const candidate& what, const std::filesystem::path& folder, double limit_s, const std::atomic<bool>& cancelled);
-  result<process_end> tool(std::vector<std::string> arguments, const std::filesystem::path& folder, double limit_s,
-                           const std::atomic<bool>& cancelled, compiled& so_far);
+  struct bench; // one compile's folder and place in the jail
+  result<compiled> build(const candidate& what, const bench& at, double limit_s, const std::atomic<bool>& cancelled);
+  result<process_end> tool(std::vector<std::string> arguments, const bench& at, double limit_s, const std::atomic<bool>& cancelled, compiled& so_far);
+  std::string refuse(const candidate& what) const;
   std::filesystem::path cache_;
+  defences_off off_;
+  compile_jail jail_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  unsigned free_;
+  std::set<unsigned> free_; // places
   std::map<std::string, std::string> versions_;
   std::map<std::string, int> busy_; // artifacts being made: a second request for one waits
   pause_gate& gate_;

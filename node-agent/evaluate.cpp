@@ -70,6 +70,8 @@ private:
   result<judge_verdict> judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e);
   std::optional<evaluation> still_holds(const evaluate_work& what, const environment& here);
   void conclude(const evaluate_work& what, judge_verdict verdict, evaluation& e);
+  result<judge_described> confinement();
+  result<void> demand_sandbox();
 
   host_settings settings_;
   std::string hardware_;
@@ -79,6 +81,8 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<std::size_t> free_;
+  std::mutex confinement_mutex_;
+  judge_described confinement_;
   std::mutex roofs_mutex_;
   std::optional<host_roofs> roofs_;
   bool roofs_renewed_ = false;
@@ -141,7 +145,7 @@ result<void> host::begin() {
   settings_.device_slots = slots;
   if (settings_.compile_slots == 0)
     settings_.compile_slots = static_cast<unsigned>(cores.size());
-  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.compile_slots, gate_);
+  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.compile_slots, gate_, settings_.off);
   for (unsigned i = 0; i < slots; ++i) {
     judge_setup setup;
     setup.harness = (settings_.executables / "kevolve-harness").string();
@@ -153,11 +157,39 @@ result<void> host::begin() {
     for (std::size_t core = i * cores.size() / slots; core < (i + 1) * cores.size() / slots; ++core)
       setup.cores.push_back(cores[core]);
     setup.slot = i;
+    setup.defences_off = settings_.off.bits();
     judges_.push_back(std::make_unique<judge_link>(settings_.executables / "kevolve-judge", setup));
     KEVOLVE_TRY_VOID(judges_.back()->start());
     free_.insert(i);
   }
-  return {};
+  return settings_.require_sandbox ? demand_sandbox() : result<void>();
+}
+
+/// What confines candidates here, as the first judge found it and as compilers have it. Asked once.
+result<judge_described> host::confinement() {
+  std::lock_guard lock(confinement_mutex_);
+  if (!confinement_.layers.empty())
+    return confinement_;
+  std::atomic<bool> never{false};
+  device mine(*this, true);
+  judge_describe ask{mine.judge().next_number()};
+  KEVOLVE_TRY(reply, mine.judge().ask(ask, ask.number, never, 60, [](const std::string&) {}));
+  auto* described = std::get_if<judge_described>(&reply);
+  if (!described)
+    return error{errc::infrastructure, "the judge answered something else"};
+  described->layers.push_back({std::string(to_string(defence::compile_jail)), compilers_->jail().holds(), compilers_->jail().detail()});
+  return confinement_ = std::move(*described);
+}
+
+result<void> host::demand_sandbox() {
+  KEVOLVE_TRY(found, confinement());
+  std::string missing;
+  for (const judge_layer& l : found.layers)
+    if (!l.holds)
+      missing += (missing.empty() ? "" : "; ") + l.name + " (" + l.detail + ")";
+  if (missing.empty())
+    return {};
+  return error{errc::configuration, "the full sandbox is required, and this host lacks: " + missing};
 }
 
 std::vector<device_description> host::devices() const {
@@ -218,7 +250,7 @@ void host::conclude(const evaluate_work& what, judge_verdict verdict, evaluation
     e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + verdict.log;
   for (const std::string& note : verdict.notes)
     e.log += (e.log.empty() || e.log.back() == '\n' ? "" : "\n") + note;
-  e.where.sandbox = verdict.sandbox;
+  e.where.sandbox = verdict.sandbox + (compilers_->jail().holds() ? "" : "; compilers without a jail (" + compilers_->jail().detail() + ")");
   if (verdict.handshake_s > 0) {
     char text[80];
     std::snprintf(text, sizeof text, ", least hand-shake of %.1f us subtracted", verdict.handshake_s * 1e6);
@@ -344,8 +376,16 @@ std::vector<std::pair<std::string, std::string>> host::self_test() {
   }
   found.emplace_back("hardware", hardware_);
   found.emplace_back("python", settings_.python.empty() ? "missing: no PyTorch baselines, no tracing of .py files" : settings_.python.string());
-  found.emplace_back("sandbox", ::geteuid() == 0 ? "process+uid: own process, session, limits and identity; no namespaces, no system call filter"
-                                                 : "process: own process, session and limits; not root, so candidates run as this user");
+  if (auto layers = confinement()) {
+    std::size_t missing = 0;
+    for (const judge_layer& l : layers->layers)
+      missing += !l.holds;
+    found.emplace_back("sandbox", missing == 0 ? "full" : "REDUCED: " + std::to_string(missing) + " of " + std::to_string(layers->layers.size()) + " layers are missing");
+    for (const judge_layer& l : layers->layers)
+      found.emplace_back("sandbox " + l.name, (l.holds ? "" : "MISSING: ") + l.detail);
+  } else {
+    found.emplace_back("sandbox", layers.error().message);
+  }
   found.emplace_back("device slots", std::to_string(settings_.device_slots));
   found.emplace_back("compile slots", std::to_string(settings_.compile_slots));
   return found;

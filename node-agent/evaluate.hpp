@@ -3,6 +3,7 @@
 // threads: compiles run side by side in compile slots, measuring holds the device exclusively, and compilers are stopped meanwhile.
 #pragma once
 
+#include "node-agent/defence.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
 
@@ -22,6 +23,8 @@ struct host_settings {
   unsigned compile_slots = 0;         // 0: one per core
   unsigned device_slots = 1;
   double call_limit_s = 10;           // one call of a candidate
+  defences_off off;                   // none, except to show what each defence is good for
+  bool require_sandbox = false;       // `start` refuses where a layer is missing
   std::filesystem::path executables;  // where kevolve-judge and kevolve-harness lie; empty: beside this executable
 };
 

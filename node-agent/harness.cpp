@@ -1,6 +1,6 @@
 // kevolve-harness: holds one candidate in a process of its own and calls it when the judge says so. It sees input and output buffers only:
 // no reference, seed, expected value, clock or environment. Whatever it claims is worth nothing; see channel.hpp.
-// Arguments: none. Descriptor 3: the control channel. Limits, identity and environment were set by the judge before exec.
+// Arguments: none, or "wait" (namespaces.hpp). Descriptor 3: the control channel. Limits, identity and environment were set by the judge before exec.
 #include "node-agent/channel.hpp"
 #include "protocol/native_abi.h"
 
@@ -10,7 +10,10 @@
 #include <cstdio>
 #include <cstring>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,6 +38,7 @@ struct slot {
   std::vector<kevolve_int64> axes;
   std::vector<std::vector<kevolve_int64>> extents; // shape and strides of every tensor
   std::vector<kevolve_tensor> inputs, outputs;
+  std::vector<std::size_t> output_elements, output_bytes;
   std::vector<region> regions;
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
@@ -99,6 +103,66 @@ const char* load(int artifact) {
   return nullptr;
 }
 
+/// Landlock by its system calls (the C library has no names for them): reading libraries is left, and nothing else that a path, a port or a
+/// signal leads to. Grows with what the kernel knows (its ABI 1 to 6 and later).
+const char* fence() {
+  static char message[128];
+  const auto problem = [](const char* what) {
+    std::snprintf(message, sizeof message, "cannot set up Landlock: %s: %s", what, std::strerror(errno));
+    return message;
+  };
+  struct {
+    std::uint64_t files, ports, scopes;
+  } rules{(1u << 13) - 1, 0, 0};
+  const long abi = ::syscall(444, nullptr, 0, 1);
+  if (abi < 1)
+    return problem("the kernel has none");
+  if (abi >= 2)
+    rules.files |= 1u << 13; // moving between folders
+  if (abi >= 3)
+    rules.files |= 1u << 14; // truncating
+  if (abi >= 4)
+    rules.ports = 3;         // TCP: bind, connect
+  if (abi >= 5)
+    rules.files |= 1u << 15; // device ioctls
+  if (abi >= 6)
+    rules.scopes = 3;        // abstract sockets and signals to outside
+  const int set = static_cast<int>(::syscall(444, &rules, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0));
+  if (set < 0)
+    return problem("no rule set");
+  for (const char* folder : {"/lib", "/lib64", "/usr/lib", "/usr/lib64"}) {
+    struct __attribute__((packed)) {
+      std::uint64_t access;
+      std::int32_t folder;
+    } beneath{1u << 2 | 1u << 3, ::open(folder, O_PATH | O_CLOEXEC)}; // read files, list folders
+    if (beneath.folder < 0)
+      continue;
+    const long added = ::syscall(445, set, 1, &beneath, 0);
+    ::close(beneath.folder);
+    if (added != 0)
+      return problem(folder);
+  }
+  if (::syscall(446, set, 0) != 0)
+    return problem("restricting this process");
+  ::close(set);
+  const int open = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (open >= 0 || (errno != EACCES && errno != ENOENT))
+    return problem("a file can still be opened");
+  return nullptr;
+}
+
+const char* confine(std::uint32_t with_fence, std::size_t filter_bytes) {
+  if (with_fence)
+    if (const char* problem = fence())
+      return problem;
+  if (filter_bytes > 0) {
+    const sock_fprog program{static_cast<unsigned short>(filter_bytes / sizeof(sock_filter)), reinterpret_cast<sock_filter*>(body)};
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
+      return "cannot install the system call filter";
+  }
+  return nullptr;
+}
+
 void release(slot& s) {
   for (const region& r : s.regions)
     ::munmap(r.base, r.bytes);
@@ -153,6 +217,10 @@ bool map_tensor(slot& s, cursor& c, int fd, int protection, std::vector<kevolve_
   char* data = map_guarded(s, fd, static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes), protection);
   if (!data)
     return false;
+  if (protection & PROT_WRITE) {
+    s.output_elements.push_back(static_cast<std::size_t>(stride)); // the product of all extents by now
+    s.output_bytes.push_back(static_cast<std::size_t>(bytes));
+  }
   into.push_back({data, both.data(), both.data() + rank, static_cast<int>(rank), static_cast<int>(type)});
   return true;
 }
@@ -194,19 +262,41 @@ const char* map(std::uint32_t number, std::size_t length, const int fds[2]) {
   return nullptr;
 }
 
-std::int32_t call(slot& s, std::uint32_t count) {
+/// Spoils one element of the outputs, another one before each call: a result that is left from the call before is none.
+void poke(slot& s, std::uint64_t where) {
+  if (s.outputs.empty())
+    return;
+  const std::size_t output = static_cast<std::size_t>(where % s.outputs.size());
+  if (const std::size_t elements = s.output_elements[output]; elements > 0) {
+    const std::size_t size = s.output_bytes[output] / elements;
+    std::memset(static_cast<char*>(s.outputs[output].data) + (where >> 8) % elements * size, channel::poison_byte, size);
+  }
+}
+
+std::int32_t call(slot& s, std::uint32_t count, std::size_t length) {
+  std::uint64_t seed = 0;
+  if (length >= sizeof seed)
+    std::memcpy(&seed, body, sizeof seed);
   std::int32_t status = 0;
-  for (std::uint32_t i = 0; i < count && status == 0; ++i)
+  for (std::uint32_t i = 0; i < count && status == 0; ++i) {
+    if (seed)
+      poke(s, channel::poked(seed, i));
     status = run(s.inputs.data(), s.outputs.data(), s.axes.data(), s.workspace, nullptr);
+  }
   return status;
 }
 
 } // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1 && std::strcmp(arguments[1], "wait") == 0) { // holds namespaces open
+    (void)!::write(channel::descriptor, ".", 1);
+    ::syscall(SYS_close_range, 0u, ~0u, 0u);
+    for (;;)
+      ::pause();
+  }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL); // exec after a change of identity clears it
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  ::syscall(SYS_close_range, 4u, ~0u, 0u);
   if (::getppid() == 1)
     return 0;
   for (;;) {
@@ -216,10 +306,11 @@ int main() {
     std::int32_t status = 0;
     try {
       switch (r.what) {
+        case channel::confine: problem = confine(r.count, r.length); break;
         case channel::load: problem = load(fds[0]); break;
         case channel::map: problem = map(r.slot, r.length, fds); break;
         case channel::unmap: release(slots[r.slot % channel::slots]); break;
-        case channel::call: status = call(slots[r.slot % channel::slots], r.count); break;
+        case channel::call: status = call(slots[r.slot % channel::slots], r.count, r.length); break;
         default: ::_exit(0);
       }
     } catch (...) {

@@ -6,7 +6,7 @@
 #include "node-agent/counters.hpp"
 #include "node-agent/judge_messages.hpp"
 #include "node-agent/measure.hpp"
-#include "node-agent/program.hpp"
+#include "node-agent/sandbox.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -31,7 +31,7 @@ public:
   judge_verdict evaluate(const judge_evaluate& what);
   void prepare(const judge_prepare& what);
   judge_probed probe(const judge_probe& what);
-  [[nodiscard]] const std::string& sandbox() const { return sandbox_; }
+  judge_described describe(const judge_describe& what) const;
 
 private:
   /// A running program and the slots it has mapped.
@@ -41,8 +41,9 @@ private:
     std::set<std::uint32_t> mapped;
     std::map<std::uint32_t, double> touched; // slots called while measuring, and what the first call took
     std::string why_not; // a baseline that cannot be had
-    unsigned identity = 0;
+    unsigned cell = 0;   // of the sandbox
     double cpu_s = 0;    // of processes that were renewed
+    work_clock clock;    // of them, too
     event_counters counters;
   };
   /// Baseline hosts stand still while this lives: they compile beside the search.
@@ -68,7 +69,7 @@ private:
   void start_baselines(const problem& subject, const std::vector<std::string>& kinds, case_set& cases);
 
   result<case_set*> cases_of(const problem& subject, std::uint64_t seed);
-  result<hosted> launch_candidate(const judge_program& what, unsigned identity);
+  result<hosted> launch_candidate(const judge_program& what, unsigned cell);
   hosted& baseline(const std::string& kind, const problem& subject);
   call_end ensure_mapped(hosted& h, case_set& cases, test_case& c, double limit_s);
   void ready_baselines(attempt& a);
@@ -82,6 +83,9 @@ private:
   hosted* ready_anchor(attempt& a, const judge_program& what, std::size_t workload);
   void count_events(attempt& a);
   void measure_yardstick(attempt& a, std::size_t workload, workload_timing& timing);
+  void watch_clock(attempt& a);
+  void audit(attempt& a, std::size_t workload);
+  [[nodiscard]] bool on(defence d) const { return box_.off().on(d); }
   call_end renew(hosted& h, const judge_program& what, case_set& cases, test_case& c);
   struct opponent;
   void measure_against(attempt& a, std::size_t workload, const opponent& against, workload_timing& timing);
@@ -91,8 +95,7 @@ private:
   judge_setup setup_;
   judge_line line_;
   interruption stop_;
-  std::string sandbox_;
-  unsigned identity_ = 0; // first of ours; 0: no drop
+  sandbox box_;
   std::map<std::string, std::unique_ptr<case_set>> cases_;
   std::vector<std::string> cases_order_;
   std::map<std::string, hosted> anchors_, baselines_;

@@ -106,7 +106,8 @@ int main() {
                             self.prepare(x);
                             there = talk.announce("prepared");
                           },
-                          [&](const judge_probe& x) { talk.begin(x.number), there = talk.send(self.probe(x)); }, [](const auto&) {}},
+                          [&](const judge_probe& x) { talk.begin(x.number), there = talk.send(self.probe(x)); },
+                          [&](const judge_describe& x) { talk.begin(x.number), there = talk.send(self.describe(x)); }, [](const auto&) {}},
                *request);
     if (!there)
       break;

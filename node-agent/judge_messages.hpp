@@ -19,6 +19,7 @@ struct judge_setup {
   std::string cache;              // a folder for the baselines' compilers
   std::vector<std::int32_t> cores; // of this device slot
   std::uint32_t slot = 0;
+  std::uint64_t defences_off = 0;  // defence.hpp; 0: all are on
 };
 
 struct judge_program {
@@ -57,10 +58,13 @@ struct judge_probe {
   std::uint32_t repeats = 3;
 };
 
+/// What confines candidates here; answered by judge_described.
+struct judge_describe { std::uint64_t number = 0; };
+
 struct judge_go { std::uint64_t number = 0; };
 struct judge_cancel { std::uint64_t number = 0; };
 
-using judge_request = std::variant<judge_setup, judge_evaluate, judge_prepare, judge_probe, judge_go, judge_cancel>;
+using judge_request = std::variant<judge_setup, judge_evaluate, judge_prepare, judge_probe, judge_describe, judge_go, judge_cancel>;
 
 /// "checking", "measuring" (answered by judge_go once the compilers stand still), "measured", "prepared".
 struct judge_stage {
@@ -86,12 +90,24 @@ struct judge_probed {
   std::string problem; // empty: good
 };
 
-using judge_reply = std::variant<judge_stage, judge_verdict, judge_probed>;
+struct judge_layer {
+  std::string name;
+  bool holds = false;
+  std::string detail;
+};
+
+struct judge_described {
+  std::uint64_t number = 0;
+  std::string level; // "full", or "reduced: no …"
+  std::vector<judge_layer> layers;
+};
+
+using judge_reply = std::variant<judge_stage, judge_verdict, judge_probed, judge_described>;
 
 template <class Inspector>
 bool inspect(Inspector& f, judge_setup& x) {
   return f.object(x).fields(f.field("harness", x.harness), f.field("python", x.python), f.field("baseline_script", x.baseline_script),
-                            f.field("cache", x.cache), f.field("cores", x.cores), f.field("slot", x.slot));
+                            f.field("cache", x.cache), f.field("cores", x.cores), f.field("slot", x.slot), f.field("defences_off", x.defences_off));
 }
 template <class Inspector>
 bool inspect(Inspector& f, judge_program& x) {
@@ -111,6 +127,18 @@ template <class Inspector>
 bool inspect(Inspector& f, judge_probe& x) {
   return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("inputs", x.inputs), f.field("outputs", x.outputs),
                             f.field("axes", x.axes), f.field("repeats", x.repeats));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_describe& x) {
+  return f.object(x).fields(f.field("number", x.number));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_layer& x) {
+  return f.object(x).fields(f.field("name", x.name), f.field("holds", x.holds), f.field("detail", x.detail));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_described& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("level", x.level), f.field("layers", x.layers));
 }
 template <class Inspector>
 bool inspect(Inspector& f, judge_go& x) {

@@ -4,6 +4,7 @@
 // ask for others. One thread.
 #pragma once
 
+#include "node-agent/channel.hpp"
 #include "protocol/dtype.hpp"
 #include "protocol/result.hpp"
 
@@ -57,7 +58,7 @@ private:
   int fd_ = -1, read_only_ = -1;
 };
 
-inline constexpr unsigned char poison_byte = 0xFF; // NaN in every IEEE format, -1 in integers
+using channel::poison_byte;
 inline constexpr unsigned char canary_byte = 0xC5;
 
 } // namespace kevolve::agent

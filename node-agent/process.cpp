@@ -54,6 +54,7 @@ struct launch {
   std::string directory;
   int in = -1, out = -1, err = -1, report = -1;
   process_limits limits;
+  unsigned identity = 0;
   int nice = 0;
   pid_t parent = 0;
 };
@@ -99,6 +100,12 @@ void apply_limits(const launch& l) {
     why = errno;
   if (!why) {
     apply_limits(l);
+    if (l.identity && (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, l.identity, l.identity, l.identity) != 0 ||
+                       ::syscall(SYS_setresuid, l.identity, l.identity, l.identity) != 0))
+      why = errno;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a change of user clears it
+  }
+  if (!why) {
     ::execve(l.program.c_str(), l.argv.data(), l.envp.data());
     why = errno;
   }
@@ -233,6 +240,7 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
   l.directory = what.directory.string();
   l.limits = what.limits;
   l.nice = what.nice;
+  l.identity = what.identity;
   l.parent = ::getpid();
 
   running child;

@@ -34,6 +34,7 @@ struct command {
   std::filesystem::path directory;      // empty: ours
   std::string input;                    // stdin; empty: /dev/null
   process_limits limits;
+  unsigned identity = 0;                // uid and gid to become (root only); 0: ours
   int nice = 0;
   std::size_t output_bytes = 64u << 10; // kept of stdout and of stderr, each; the rest is read and dropped
   bool scrub_output = true;             // stdout through scrub(); stderr always is

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ctime>
 #include <unistd.h>
 
 namespace kevolve::agent {
@@ -33,7 +34,13 @@ struct launch {
   bool pinned = false;
   cpu_set_t cores;
   std::uint64_t private_bytes = 0;
+  bool limited = true, clean = true, untrusted = false;
+  int inside = -1, kinds = 0;          // namespaces to enter
+  const int* entrances = nullptr;      // of the control group
+  std::size_t entrance_count = 0;
   std::vector<char*> argv, envp;
+  int pid = -1;                        // of the program itself, told by the child
+  alignas(16) char stack[16384];       // of the process that enters the namespaces for it
 };
 
 void limit(int resource, std::uint64_t value) {
@@ -41,7 +48,8 @@ void limit(int resource, std::uint64_t value) {
   ::setrlimit(static_cast<__rlimit_resource>(resource), &both);
 }
 
-[[noreturn]] __attribute__((noinline)) void become(const launch& l) {
+int become(void* about) {
+  const launch& l = *static_cast<const launch*>(about);
   ::syscall(SYS_setsid);
   for (int s = 1; s < NSIG; ++s)
     ::signal(s, SIG_DFL);
@@ -49,26 +57,46 @@ void limit(int resource, std::uint64_t value) {
     ::_exit(126);
   ::dup3(l.program, 4, 0);
   ::fcntl(4, F_SETFD, FD_CLOEXEC);
-  ::syscall(SYS_close_range, 5u, ~0u, 0u);
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, 1024);
-  limit(RLIMIT_MEMLOCK, 64u << 10);
-  limit(RLIMIT_MSGQUEUE, 0);
-  if (l.private_bytes)
-    limit(RLIMIT_DATA, l.private_bytes);
+  if (l.clean)
+    ::syscall(SYS_close_range, 5u, ~0u, 0u);
   if (l.nice)
     ::setpriority(PRIO_PROCESS, 0, l.nice);
   if (l.pinned)
     ::sched_setaffinity(0, sizeof l.cores, &l.cores);
-  if (l.identity) {
-    limit(RLIMIT_FSIZE, 0); // a candidate writes no file
-    limit(RLIMIT_NPROC, threads_of_a_candidate);
-    if (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, l.identity, l.identity, l.identity) != 0 ||
-        ::syscall(SYS_setresuid, l.identity, l.identity, l.identity) != 0)
-      ::_exit(126);
+  if (l.limited) {
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NOFILE, 1024);
+    limit(RLIMIT_MEMLOCK, 64u << 10);
+    limit(RLIMIT_MSGQUEUE, 0);
+    if (l.private_bytes)
+      limit(RLIMIT_DATA, l.private_bytes);
+    if (l.untrusted) {
+      limit(RLIMIT_FSIZE, 0); // a candidate writes no file
+      if (l.identity || l.kinds & CLONE_NEWUSER)
+        limit(RLIMIT_NPROC, threads_of_a_candidate);
+    }
   }
+  if (l.identity && (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, l.identity, l.identity, l.identity) != 0 ||
+                     ::syscall(SYS_setresuid, l.identity, l.identity, l.identity) != 0))
+    ::_exit(126);
   ::syscall(SYS_execveat, 4, "", l.argv.data(), l.envp.data(), AT_EMPTY_PATH); // by descriptor: the path may be unreadable for this identity
   ::_exit(127);
+}
+
+/// In the child: the group, then the namespaces. A process enters a process namespace only by its children, so the program is one more, whose
+/// parent is ours all the same: we wait for it, and it ends with us.
+[[noreturn]] __attribute__((noinline)) void enter(launch& l) {
+  for (std::size_t i = 0; i < l.entrance_count; ++i)
+    if (::write(l.entrances[i], "0", 1) != 1)
+      ::_exit(125);
+  if (l.inside < 0) {
+    l.pid = 0;
+    become(&l);
+  }
+  if (::setns(l.inside, l.kinds) != 0)
+    ::_exit(124);
+  l.pid = ::clone(become, l.stack + sizeof l.stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, &l);
+  ::_exit(l.pid > 0 ? 0 : 123);
 }
 
 std::string layout_text(const axis_binding& axes, const buffer_set& inputs, const buffer_set& outputs) {
@@ -102,6 +130,8 @@ result<std::unique_ptr<program>> program::start(const program_settings& settings
   std::unique_ptr<program> p(new program);
   p->stop_ = stop;
   p->identity_ = settings.identity;
+  p->numbered_ = settings.numbered;
+  p->write_inputs_ = !settings.read_only;
   std::random_device secret;
   p->number_ = (std::uint64_t{secret()} << 32) | secret();
 
@@ -134,17 +164,37 @@ result<std::unique_ptr<program>> program::start(const program_settings& settings
   l.argv.push_back(nullptr);
   l.envp.push_back(nullptr);
 
+  l.limited = settings.limited;
+  l.clean = settings.clean;
+  l.untrusted = settings.identity || settings.inside;
+  if (settings.inside)
+    l.inside = settings.inside->handle(), l.kinds = settings.inside->kinds();
+  if (settings.group) {
+    l.entrances = settings.group->entrances().data(), l.entrance_count = settings.group->entrances().size();
+    p->group_ = settings.group;
+    p->memory_kills_ = settings.group->out_of_memory();
+  }
+
   const bool openable = l.program >= 0 && l.channel >= 0 && l.null >= 0 && l.errors >= 0;
   const pid_t child = openable ? ::vfork() : -1;
   if (child == 0)
-    become(l);
+    enter(l);
+  const int why = errno;
   for (int fd : {l.program, l.channel, l.null, l.errors})
     if (fd >= 0)
       ::close(fd);
   if (child < 0)
-    return error{errc::infrastructure, "cannot start '" + settings.arguments[0] + "': " + std::strerror(errno)};
+    return error{errc::infrastructure, "cannot start '" + settings.arguments[0] + "': " + std::strerror(why)};
   p->pid_ = child;
-  p->watch_ = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+  if (l.inside >= 0) { // the child was only the one that entered
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    p->pid_ = l.pid > 0 ? l.pid : -1;
+    if (p->pid_ < 0)
+      return error{errc::infrastructure, "cannot enter the namespaces of candidates (step " + std::to_string(WEXITSTATUS(status)) + ")"};
+  }
+  p->watch_ = static_cast<int>(::syscall(SYS_pidfd_open, p->pid_, 0));
   return p;
 }
 
@@ -166,15 +216,36 @@ std::string program::end() {
   rusage used{};
   while (::wait4(pid_, &status, 0, &used) < 0 && errno == EINTR) {
   }
+  if (group_)
+    (void)group_->kill();
   sweep_identity(identity_);
   const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
   cpu_s_ = seconds(used.ru_utime) + seconds(used.ru_stime);
   pid_ = -1;
   if (!by_itself)
     return {};
+  if (WIFSIGNALED(status) && group_ && group_->out_of_memory() > memory_kills_)
+    return "was killed for using more memory than a candidate may";
   if (WIFSIGNALED(status))
     return std::string("was killed by signal ") + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) + ")";
   return "ended its process with status " + std::to_string(WEXITSTATUS(status));
+}
+
+double program::cpu_now_s() const {
+  clockid_t clock{};
+  timespec t{};
+  if (pid_ < 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &t) != 0)
+    return 0;
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+work_clock program::clock() {
+  if (cpu_mark_s_ >= 0 && pid_ > 0) {
+    const double now = cpu_now_s();
+    clock_.idle_cpu_s += std::max(now - cpu_mark_s_, 0.0);
+    cpu_mark_s_ = now;
+  }
+  return clock_;
 }
 
 call_end program::died() {
@@ -183,7 +254,14 @@ call_end program::died() {
     if (::poll(&gone, 1, 20) > 0)
       break;
   }
+  const bool refused = [&] { // by the system call filter
+    siginfo_t info{};
+    return pid_ > 0 && ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == pid_ && info.si_code != CLD_EXITED &&
+           info.si_status == SIGSYS;
+  }();
   std::string how = end();
+  if (refused)
+    return ended(misbehaviour::cheated, "asked the kernel for something that no computation needs, and was ended by the system call filter");
   return ended(misbehaviour::crashed, how.empty() ? "closed its channel" : how);
 }
 
@@ -193,7 +271,7 @@ call_end program::send(std::uint32_t what, std::uint32_t slot, std::uint32_t cou
   if (text.size() > channel::body_bytes)
     return ended(misbehaviour::unavailable, "too many tensors for one call");
   char unasked[sizeof(channel::reply)];
-  if (pending_.empty() && ::recv(channel_, unasked, sizeof unasked, MSG_DONTWAIT) > 0)
+  if (numbered_ && pending_.empty() && ::recv(channel_, unasked, sizeof unasked, MSG_DONTWAIT) > 0)
     return ended(misbehaviour::cheated, "sent a reply that nobody had asked for");
   channel::request r;
   r.what = what;
@@ -242,7 +320,7 @@ call_end program::await(std::uint64_t number, double limit_s) {
   if (n < static_cast<ssize_t>(sizeof r))
     return ended(misbehaviour::cheated, "sent a malformed reply");
   std::memcpy(&r, record, sizeof r);
-  if (r.mark != channel::magic || r.number != number)
+  if (r.mark != channel::magic || (numbered_ && r.number != number))
     return ended(misbehaviour::cheated, "sent a reply that nobody had asked for");
   call_end e;
   if (r.status != 0) {
@@ -258,18 +336,32 @@ call_end program::exchange(std::uint32_t what, std::uint32_t slot, std::uint32_t
   while (!pending_.empty())
     if (call_end earlier = settle(limit_s); !earlier.good() || !pending_.empty())
       return earlier.good() ? ended(misbehaviour::unavailable, "is still preparing") : earlier;
+  const bool calls = what == channel::call;
+  const double cpu_before = calls && cpu_mark_s_ >= 0 ? cpu_now_s() : 0;
+  if (calls && cpu_mark_s_ >= 0)
+    clock_.idle_cpu_s += std::max(cpu_before - cpu_mark_s_, 0.0);
   const double before = now_s();
   if (call_end sent = send(what, slot, count, text, fds); !sent.good())
     return sent;
   call_end e = await(number_, limit_s);
   e.seconds = now_s() - before;
+  if (pid_ > 0) {
+    const double now = cpu_now_s();
+    if (calls && cpu_mark_s_ >= 0) { // the first call starts threads and fills page tables
+      clock_.called_s += e.seconds;
+      clock_.called_cpu_s += std::max(now - cpu_before, 0.0);
+    }
+    if (calls || cpu_mark_s_ >= 0)
+      cpu_mark_s_ = now;
+  }
   return e;
 }
 
+call_end program::confine(const std::string& filter, bool fence, double limit_s) { return exchange(channel::confine, 0, fence, filter, {}, limit_s); }
 call_end program::load(int artifact, double limit_s) { return exchange(channel::load, 0, 0, {}, {artifact}, limit_s); }
 
 call_end program::map(std::uint32_t slot, const axis_binding& axes, const buffer_set& inputs, const buffer_set& outputs, double limit_s) {
-  return exchange(channel::map, slot, 0, layout_text(axes, inputs, outputs), {inputs.read_only(), outputs.writable()}, limit_s);
+  return exchange(channel::map, slot, 0, layout_text(axes, inputs, outputs), {write_inputs_ ? inputs.writable() : inputs.read_only(), outputs.writable()}, limit_s);
 }
 
 call_end program::post_map(std::uint32_t slot, const axis_binding& axes, const buffer_set& inputs, const buffer_set& outputs) {
@@ -292,7 +384,9 @@ call_end program::settle(double wait_s) {
   return {};
 }
 
-call_end program::call(std::uint32_t slot, std::uint32_t count, double limit_s) { return exchange(channel::call, slot, count, {}, {}, limit_s); }
+call_end program::call(std::uint32_t slot, std::uint32_t count, double limit_s, std::uint64_t seed) {
+  return exchange(channel::call, slot, count, seed ? std::string(reinterpret_cast<const char*>(&seed), sizeof seed) : std::string(), {}, limit_s);
+}
 call_end program::unmap(std::uint32_t slot) { return exchange(channel::unmap, slot, 0, {}, {}, 10); }
 
 void program::freeze() {
