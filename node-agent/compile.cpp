@@ -301,7 +301,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   }
   if (!toolchain)
     return toolchain.error();
-  const std::string key = sha256(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe);
+  const std::string key = sha256(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe + "\n" + std::to_string(off_.bits()));
   const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".so"), notes = fs::path(artifact).replace_extension(".vec");
 
   // One maker per artifact; whoever comes second finds it made.

@@ -193,6 +193,12 @@ private:
     setting(*replay, "--seed", "seed", "the first of them (default: 1)")->type_name("S");
     replay->callback([this] { line_.run = [this](context& in) { return bench_replay(in, replay_); }; });
 
+    CLI::App* hostile = command(*bench, "hostile", "attacks on judge and sandbox, and honest kernels that must pass");
+    hostile->add_option("--repeat", hostile_.repeat, "how often each attack meets all defences")->type_name("N")->check(CLI::Range(1, 100000));
+    hostile->add_option("--only", hostile_.only, "these programs of tests/hostile/programs")->type_name("NAME")->expected(1, -1);
+    hostile->add_flag("--quick", hostile_.quick, "the short form: all defences, and none");
+    hostile->callback([this] { line_.run = [this](context& in) { return bench_hostile(in, hostile_); }; });
+
     CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");
     aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
     aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");
@@ -227,6 +233,7 @@ private:
   verify_options verify_;
   kill_options kill_;
   aa_options aa_;
+  hostile_options hostile_;
   landscape_options landscape_;
   replay_options replay_;
   engine_options engine_;
@@ -243,7 +250,7 @@ std::optional<std::string> later(int argc, const char* const* argv) {
     return first;
   if (first == "kb" && among(second, {"search", "add"}))
     return first + " " + second;
-  if (first == "bench" && among(second, {"hostile", "simulate"}))
+  if (first == "bench" && among(second, {"simulate"}))
     return first + " " + second;
   for (int i = 1; i < argc; ++i)
     if (const std::string word = argv[i]; among(word, {"--scheduler", "--key", "--trajectories"}))

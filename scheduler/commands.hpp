@@ -96,6 +96,14 @@ result<int> bench_operators(context& in, const survey_options& options);
 /// How well the cost model ranks what the store's sessions measured.
 result<int> bench_model(context& in);
 
+struct hostile_options {
+  std::uint32_t repeat = 1;           // how often each attack meets all defences
+  std::vector<std::string> only;      // these programs; empty: all, and the honest corpus
+  bool quick = false;                 // without each defence alone, and without what takes gigabytes
+};
+/// The attack suite of tests/hostile/ and its honest corpus.
+result<int> bench_hostile(context& in, const hostile_options& options);
+
 struct engine_options {
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;

@@ -155,7 +155,7 @@ TEST_CASE("what later versions bring is refused by name, not half done") {
     CHECK(r.status == 2);
     CHECK(r.err == "kevolve: " + word + ": not in this version\n");
   }
-  CHECK(p.run({"bench", "hostile"}).status == 2);
+  CHECK(p.run({"bench", "simulate"}).status == 2);
   CHECK(p.run({"kb", "search"}).status == 2);
   CHECK(p.run({"optimize", "rms_norm_h4096", "--synthesizer", "anthropic"}).status == 2);
 }

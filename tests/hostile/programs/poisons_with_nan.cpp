@@ -1,0 +1,13 @@
+// rows: 74 x9
+// what: writes NaN and hopes that it compares equal
+// stopped by: comparison spots
+// verdict: incorrect_numerical
+// at times by: physics
+// succeeds as: passed
+#include "hostile.h"
+
+extern "C" int kevolve_run(const kevolve_tensor* in, kevolve_tensor* out, const kevolve_int64* axes, void*, void*) {
+  for (kevolve_int64 i = 0; i < axes[0] * axes[1]; ++i)
+    ((float*)out[0].data)[i] = __builtin_nanf("");
+  return 0;
+}

@@ -1,0 +1,12 @@
+// rows: 39
+// what: handles its own page faults
+// stopped by: seccomp identity
+// verdict: reward_hack
+// needs: root
+#include "hostile.h"
+
+static bool attack() {
+  return raw(323, 0) >= 0;
+}
+
+HIDE_BEHIND_ROWS
