@@ -150,8 +150,7 @@ void judge::measure_workload(attempt& a, std::size_t w) {
   timing.workload = a.cases.of(w).uuid;
   for (const judge_program& p : a.what.anchors)
     if (hosted* h = ready_anchor(a, p, w)) {
-      // A leader is ten times as fast as the plain loop nest: which of its processes that ran in does not matter.
-      measure_against(a, w, {p.name, *h, a.what.how == effort::verify ? nullptr : &p, a.what.how == effort::verify}, timing);
+      measure_against(a, w, {p.name, *h, &p, a.what.how == effort::verify}, timing);
       if (!a.good())
         return;
     }

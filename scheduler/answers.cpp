@@ -209,6 +209,11 @@ std::string doctor_answer(const doctor_findings& found) {
   for (const auto& m : found.roofs.memory)
     answer["roofs"]["memory"].push_back({{"working_set_bytes", m.working_set_bytes}, {"read_bytes_per_s", m.read_bytes_per_s},
                                          {"write_bytes_per_s", m.write_bytes_per_s}, {"copy_bytes_per_s", m.copy_bytes_per_s}});
+  if (!found.noise.empty()) {
+    answer["noise"] = {{"resolvable_gain", resolvable_gain(found.noise)}, {"rows", object::array()}};
+    for (const noise_row& r : found.noise)
+      answer["noise"]["rows"].push_back({{"gain", r.gain}, {"trials", r.trials}, {"found", r.found}, {"covered", r.covered}, {"median_gain", r.median_gain}, {"trial_s", r.seconds}});
+  }
   answer["python"] = found.python.empty() ? object(nullptr) : object(found.python);
   answer["torch"] = found.torch.empty() ? object(nullptr) : object(found.torch);
   answer["missing"] = found.missing;

@@ -5,6 +5,7 @@
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"
 #include "scheduler/account.hpp"
+#include "scheduler/noise.hpp"
 #include "scheduler/report.hpp"
 
 #include <string>
@@ -32,6 +33,7 @@ struct doctor_findings {
   std::string torch;
   std::vector<std::string> missing;
   std::vector<std::pair<std::string, std::string>> settings; // key -> "value (origin)"
+  std::vector<noise_row> noise;                               // empty: not asked for
 };
 std::string doctor_answer(const doctor_findings& found);
 

@@ -6,6 +6,7 @@
 #include "scheduler/account.hpp"
 #include "scheduler/campaign.hpp"
 #include "scheduler/commands.hpp"
+#include "scheduler/noise.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/single_host.hpp"
 #include "scheduler/specification.hpp"
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
 #include <random>
 
 namespace kevolve::scheduler {
@@ -65,14 +67,17 @@ result<int> bench_aa(context& in, const aa_options& options) {
   if (options.workloads.empty())
     subject.workloads.resize(1); // the smallest: the noisiest, and soonest done
   KEVOLVE_TRY_VOID(prepare_data(in));
-  KEVOLVE_TRY(record, campaign::open(in.configured.data / "bench" / "aa" / (subject.op.name + ".jsonl"),
-                                     object{{"campaign", "aa"}, {"operator", subject.op.name}, {"workload", label_of(subject.workloads.front())}}));
+  KEVOLVE_TRY(record, campaign::open(in.configured.data / "bench" / "aa" / (subject.op.name + (options.verify ? "-verify" : "") + (options.neighbour ? "-neighbour.jsonl" : ".jsonl")),
+                                     object{{"campaign", "aa"}, {"operator", subject.op.name}, {"workload", label_of(subject.workloads.front())}, {"neighbour", options.neighbour}, {"verify", options.verify}}));
   KEVOLVE_TRY(host, single_host::start(in));
   KEVOLVE_TRY(on, choose_target(in.configured.target, host->evaluator().devices()));
   KEVOLVE_TRY(writer, synthesis::generator::make(subject, on, in.configured.compiler));
   KEVOLVE_TRY(plain, writer->root());
   KEVOLVE_TRY(scheduled, writer->propose({}, rng(1)));
   const candidate* const programs[] = {&plain.what, &scheduled.what};
+  std::optional<busy_neighbour> beside;
+  if (options.neighbour)
+    beside.emplace();
   std::atomic<bool> cancelled{false};
   in.signals.on_signal([&](int) { cancelled = true; });
   std::random_device fresh;
@@ -86,6 +91,7 @@ result<int> bench_aa(context& in, const aa_options& options) {
     work.what = renamed(program, fmt::format("A/A {} trial {}", campaign_name, number));
     work.anchors = {renamed(program, fmt::format("A/A {} anchor {}", campaign_name, number))};
     work.seed = fresh();
+    work.how = options.verify ? effort::verify : effort::search;
     auto measured = host->evaluator().evaluate(work, cancelled);
     if (in.signals.received())
       return in.signals.exit_code();

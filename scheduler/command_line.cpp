@@ -28,7 +28,9 @@ public:
     add_memory();
     add_bench();
     CLI::App* doctor_command = command(app_, "doctor", "what this host can do, what is missing and how to get it");
-    doctor_command->callback([this] { line_.run = [](context& in) { return doctor(in); }; });
+    doctor_command->callback([this] { line_.run = [this](context& in) { return doctor(in, doctor_); }; });
+    doctor_command->add_flag("--noise", doctor_.noise, "measure how small a gain this host can resolve");
+    doctor_command->add_option("--trials", doctor_.trials, "of each gain, with --noise")->type_name("N")->check(CLI::Range(4, 10000));
     setting(*doctor_command, "--python", "python", "the Python that hosts PyTorch, or none");
   }
 
@@ -52,6 +54,7 @@ private:
   void add_host_settings(CLI::App& of) {
     setting(of, "--python", "python", "the Python that hosts PyTorch, or none")->type_name("PATH");
     setting(of, "--baselines", "baselines", "eager,compile, one of them, or none")->type_name("LIST");
+    setting(of, "--require-sandbox", "sandbox", "full: refuse to work where a layer of the sandbox is missing")->type_name("LEVEL");
   }
 
   void add_optimize() {
@@ -67,6 +70,7 @@ private:
     setting(*c, "--plateau", "plateau", "stop after so many evaluations without a better leader (0: by budget)")->type_name("N");
     setting(*c, "--in-flight", "in_flight", "proposals made before their results are known, at most")->type_name("N");
     setting(*c, "--scale", "scale", "shrink a .py SPEC's sizes: cpu or a factor")->type_name("cpu|FACTOR");
+    setting(*c, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
     add_host_settings(*c);
     c->add_option("--resume", optimize_.resume, "continue a session (its id, the beginning of it, or last)")->type_name("SESSION");
     c->add_option("--workload", optimize_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
@@ -203,6 +207,8 @@ private:
     aa->add_option("--trials", aa_.trials, "how many")->type_name("N");
     aa->add_option("--spec", aa_.spec, "which operator")->type_name("OPERATOR");
     aa->add_option("--workload", aa_.workloads, "only these workloads (default: the first)")->type_name("NAME")->expected(1, -1);
+    aa->add_flag("--verify", aa_.verify, "as leaders are verified: the intervals that reports show");
+    aa->add_flag("--neighbour", aa_.neighbour, "with a neighbour that keeps a core busy");
     aa->callback([this] { line_.run = [this](context& in) { return bench_aa(in, aa_); }; });
   }
 
@@ -233,6 +239,7 @@ private:
   verify_options verify_;
   kill_options kill_;
   aa_options aa_;
+  doctor_options doctor_;
   hostile_options hostile_;
   landscape_options landscape_;
   replay_options replay_;

@@ -44,7 +44,11 @@ result<int> list_skills(context& in);
 result<int> check_store(context& in, bool repair);
 result<int> snapshot_store(context& in, const std::string& directory);
 
-result<int> doctor(context& in);
+struct doctor_options {
+  bool noise = false;                 // measure how small a gain this host can resolve
+  std::uint32_t trials = 12;          // of each gain
+};
+result<int> doctor(context& in, const doctor_options& options = {});
 
 struct kill_options {
   std::string spec = "rms_norm_h4096";
@@ -77,6 +81,8 @@ struct aa_options {
   std::string spec = "rms_norm_h4096";
   std::vector<std::string> workloads;
   std::uint32_t trials = 300;
+  bool neighbour = false;             // somebody keeps a core busy meanwhile
+  bool verify = false;                // as leaders are verified: the intervals that reports show
 };
 /// A candidate against itself: how often is it called better.
 result<int> bench_aa(context& in, const aa_options& options);

@@ -44,6 +44,17 @@ std::string doctor_report(const doctor_findings& found, const style& how) {
   if (!found.roofs.note.empty())
     text += "  " + wrap(found.roofs.note, 110, "  ") + "\n";
 
+  if (!found.noise.empty()) {
+    text += "\n" + how.strong("Noise: how small a gain this host can resolve") + "\n";
+    table trials({{"true gain", align::right}, {"found in", align::right}, {"median measured", align::right}, {"95% interval holds it", align::right}, {"a trial", align::right}});
+    for (const noise_row& r : found.noise)
+      trials.add({fmt::format("{:.0f}%", r.gain * 100), fmt::format("{} of {}", r.found, r.trials), fmt::format("{:+.2f}%", r.median_gain * 100),
+                  fmt::format("{} of {}", r.covered, r.trials), show_duration(r.seconds)});
+    text += trials.render(how);
+    const double least = resolvable_gain(found.noise);
+    text += least > 0 ? fmt::format("  gains of {:.0f}% and more are found in at least three of four evaluations\n", least * 100) : "  not even 10% is found in three of four evaluations: this host is too busy to tune on\n";
+  }
+
   text += "\n" + how.strong("Settings") + "\n";
   table chosen({{"key"}, {"value"}});
   for (const auto& [key, value] : found.settings)
@@ -78,7 +89,7 @@ std::vector<std::pair<std::string, std::string>> settings_in_words(const setting
 
 } // namespace
 
-result<int> doctor(context& in) {
+result<int> doctor(context& in, const doctor_options& options) {
   doctor_findings found;
   found.settings = settings_in_words(in.configured);
   const std::string store = store_state(in); // closed again before anything forks
@@ -95,6 +106,18 @@ result<int> doctor(context& in) {
     found.roofs = std::move(*roofs);
   else
     found.missing.push_back("Roofs: " + roofs.error().message);
+  if (options.noise) {
+    KEVOLVE_TRY(subject, read_specification("rms_norm_h4096", in.configured));
+    subject.workloads.resize(1);
+    std::atomic<bool> cancelled{false};
+    in.signals.on_signal([&](int) { cancelled = true; });
+    auto rows = measure_noise(host->evaluator(), subject, options.trials, cancelled, [&](const std::string& line) { in.out.progress(line, false); });
+    if (in.signals.received())
+      return in.signals.exit_code();
+    if (!rows)
+      return rows.error();
+    found.noise = std::move(*rows);
+  }
   in.out.answer(doctor_answer(found));
   in.out.say(doctor_report(found, in.look()));
   return 0;

@@ -136,11 +136,13 @@ int status_of(const session_account& of, const session_outcome& how, int signall
   return 0;
 }
 
-/// A baseline that was asked for and not compared with is said to be missing, with the judge's reason.
-void name_missing_baselines(const session_account& of, std::vector<std::string>& missing) {
+/// A baseline that was asked for and not compared with is said to be missing, with the judge's reason; so is each missing layer of the sandbox.
+void name_what_was_missing(const session_account& of, std::vector<std::string>& missing) {
   if (!of.verified)
     return;
   const evaluation& e = of.verified->what;
+  if (e.where.sandbox != "full")
+    missing.push_back(fmt::format("The sandbox around candidates was {}.", e.where.sandbox));
   for (const std::string& baseline : of.opening.settings.baselines) {
     const bool compared = std::any_of(e.timings.begin(), e.timings.end(), [&](const workload_timing& t) {
       return std::any_of(t.comparisons.begin(), t.comparisons.end(), [&](const comparison& c) { return c.anchor == baseline; });
@@ -162,7 +164,7 @@ int report(context& in, const kb::store& memory, const ended_session& ended, rep
   facts.command = in.command();
   facts.data_option = in.data_option();
   facts.source = write_leader(in, memory, of);
-  name_missing_baselines(of, facts.missing);
+  name_what_was_missing(of, facts.missing);
   const int status = status_of(of, ended.how, in.signals.received() ? in.signals.exit_code() : 0);
   in.out.answer(session_answer(of, facts));
   in.out.say(session_report(of, facts, in.look()));
@@ -216,6 +218,7 @@ result<int> optimize_new(context& in, const optimize_options& options) {
     KEVOLVE_TRY_VOID(check_problem(*subject));
     KEVOLVE_TRY_VOID(restrict_workloads(*subject, options.workloads));
   }
+  KEVOLVE_TRY_VOID(lint_problem(*subject, in.configured.lint, [&](const std::string& text) { in.out.note(text); }));
   report_facts facts;
   auto baselines = host->baselines(in.configured, facts.missing);
   KEVOLVE_TRY(chosen, session_settings_of(in.configured, baselines));

@@ -40,6 +40,13 @@ result<double> probability(const std::string& text) {
   return value;
 }
 
+result<void> one_of(std::string& to, std::initializer_list<const char*> choices, const std::string& text) {
+  if (std::find(choices.begin(), choices.end(), text) == choices.end())
+    return error{errc::usage, "found '" + text + "'"};
+  to = text;
+  return {};
+}
+
 using store_text = result<void> (*)(settings&, const std::string&);
 
 struct key_rule {
@@ -57,6 +64,8 @@ const std::vector<key_rule>& rules() {
       {{"compiler", "a compiler's name", "g++"}, [](s& x, t v) { return x.compiler = v, result<void>{}; }},
       {{"compile_slots", "a whole number (0: one per core)", "0"}, [](s& x, t v) { return assign(x.compile_slots, small_count, v); }},
       {{"call_limit", "a duration such as 10s", "10s"}, [](s& x, t v) { return assign(x.call_limit_s, duration_from_string, v); }},
+      {{"sandbox", "any or full", "any"}, [](s& x, t v) { return one_of(x.sandbox, {"any", "full"}, v); }},
+      {{"lint", "refuse, note or off", "refuse"}, [](s& x, t v) { return one_of(x.lint, {"refuse", "note", "off"}, v); }},
       {{"target", "cpu|cuda|hip|mtia[/arch[/language]]", "cpu"}, [](s& x, t v) { return x.target = v, result<void>{}; }},
       {{"policy", "greedy, mcts or evolve", "evolve"}, [](s& x, t v) { return x.policy = v, result<void>{}; }},
       {{"synthesizer", "generator", "generator"}, [](s& x, t v) { return x.synthesizers = list_from_string(v), result<void>{}; }},

@@ -32,6 +32,7 @@ result<agent::host_settings> host_settings_of(const context& in, const found_pyt
   chosen.compiler = in.configured.compiler;
   chosen.compile_slots = in.configured.compile_slots;
   chosen.call_limit_s = in.configured.call_limit_s;
+  chosen.require_sandbox = in.configured.sandbox == "full";
   return chosen;
 }
 

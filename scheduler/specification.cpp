@@ -1,5 +1,6 @@
 #include "scheduler/specification.hpp"
 
+#include "node-agent/task_lint.hpp"
 #include "node-agent/process.hpp"
 #include "protocol/check.hpp"
 #include "protocol/limits.hpp"
@@ -102,6 +103,20 @@ result<void> check_problem(const problem& subject) {
       }
   }
   return {};
+}
+
+result<void> lint_problem(const problem& subject, const std::string& how, const std::function<void(const std::string&)>& note) {
+  if (how == "off" || !subject.op.traced)
+    return {};
+  auto found = agent::lint(subject);
+  if (!found || found->empty()) // an operator that the oracle cannot run is refused by whoever needs it, by name
+    return {};
+  std::string all;
+  for (const std::string& each : *found)
+    all += (all.empty() ? "" : "; ") + each;
+  if (how == "note")
+    return note(fmt::format("operator {}: {}", subject.op.name, all)), result<void>();
+  return error{errc::specification, fmt::format("operator {} is not fit to be optimised: {}; if it is meant so, go on with --lint note", subject.op.name, all)};
 }
 
 result<void> restrict_workloads(problem& subject, const std::vector<std::string>& names) {

@@ -7,6 +7,7 @@
 #include "scheduler/settings.hpp"
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ result<problem> trace_specification(const std::string& spec, const settings& fro
 
 /// Every axis bound, every shape countable, no empty workload list: what the parts behind may rely on.
 result<void> check_problem(const problem& subject);
+/// What a kernel could pass without computing, as `how` says: refused (an error with each objection), or told through `note`.
+result<void> lint_problem(const problem& subject, const std::string& how, const std::function<void(const std::string&)>& note);
 /// Keeps the named workloads (by name, label or the beginning of a uuid), in the problem's order.
 result<void> restrict_workloads(problem& subject, const std::vector<std::string>& names);
 

@@ -173,6 +173,31 @@ TEST_CASE("a function that is nowhere defined is a compile error") {
   CHECK(outcome_of(whole("return elsewhere();", "extern \"C\" int elsewhere();")).result == outcome::compile_error);
 }
 
+TEST_CASE("a function that no kernel needs is a compile error that names it") {
+  const auto e = outcome_of(correct_and("  exit(0);", "", "#include <cstdlib>"));
+  CHECK(e.result == outcome::compile_error);
+  CHECK(e.log.find("'exit'") != std::string::npos);
+}
+
+TEST_CASE("the sandbox that was achieved stands in the evaluation") {
+  const auto e = outcome_of(fast_rms_norm());
+  CHECK((e.where.sandbox == "full" || e.where.sandbox.find("reduced: no ") == 0 || e.where.sandbox.find("full; compilers without a jail") == 0));
+  for (const auto& [what, finding] : host().self_test())
+    if (what.starts_with("sandbox "))
+      CHECK_FALSE(finding.empty());
+}
+
+TEST_CASE("a host where a layer is missing is refused when the full sandbox is required") {
+  host_settings s;
+  s.cache = std::filesystem::temp_directory_path() / ("kevolve-required-" + std::to_string(::getpid()));
+  s.require_sandbox = true;
+  s.off.add(defence::seccomp);
+  const auto started = host_evaluator::start(s);
+  std::filesystem::remove_all(s.cache);
+  REQUIRE(!started);
+  CHECK(started.error().message.find("seccomp (switched off)") != std::string::npos);
+}
+
 TEST_CASE("flags that load code, read or write files or change tools are refused by name") {
   for (const char* flag : {"-fplugin=x.so", "-B/tmp", "@file", "-specs=x", "-include", "-I/etc", "-Wl,-rpath=/tmp", "-Wa,-a", "-o", "-x", "-fdump-tree-all",
                            "-save-temps", "-fprofile-use=/tmp/x", "-wrapper", "-Xlinker", "-DX=$(id)", "-march=native;id", "/etc/passwd", "-L/tmp", "-lcurl", ""}) {
@@ -219,12 +244,6 @@ TEST_CASE("an exception and a non-zero return are runtime errors") {
   CHECK(outcome_of(whole("return 7;")).log.find("returned 7") != std::string::npos);
 }
 
-TEST_CASE("leaving the process in a call is a runtime error, whatever the status") {
-  const auto e = outcome_of(whole("exit(0);", "#include <cstdlib>"));
-  CHECK(e.result == outcome::runtime_error);
-  CHECK(e.log.find("ended its process") != std::string::npos);
-}
-
 TEST_CASE("wrong results are incorrect, and the case is named") {
   const auto e = outcome_of(whole("for (kevolve_int64 i = 0; i < m * h; ++i) ((float*)out[0].data)[i] = 1; return 0;"));
   CHECK(e.result == outcome::incorrect_numerical);
@@ -241,13 +260,8 @@ TEST_CASE("outputs that are left unwritten or NaN are incorrect") {
   CHECK(outcome_of(correct_and("", "  ((float*)out[0].data)[0] = 0.0f / ((float)m - (float)m);")).result == outcome::incorrect_numerical);
 }
 
-TEST_CASE("inputs cannot be written, not even after asking the kernel for it") {
+TEST_CASE("inputs cannot be written") {
   CHECK(outcome_of(correct_and("  ((float*)in[0].data)[0] = 1;")).result == outcome::runtime_error);
-  const auto e = outcome_of(correct_and("  void* p = (void*)((unsigned long)in[0].data / 4096 * 4096);\n"
-                                        "  if (mprotect(p, 4096, PROT_READ | PROT_WRITE) == 0) return 99;",
-                                        "", "#include <sys/mman.h>"));
-  CAPTURE(e.log);
-  CHECK(e.result == outcome::passed); // refused by the kernel, and otherwise honest
 }
 
 TEST_CASE("writing past an output's end or before its start is a runtime error") {
@@ -270,24 +284,6 @@ TEST_CASE("work that is skipped once timing has begun is a reward hack") {
   const auto e = outcome_of(correct_and("  static int calls; if (++calls > 60) return 0;"));
   CAPTURE(e.log);
   CHECK(e.result == outcome::reward_hack);
-}
-
-TEST_CASE("a reply that a candidate forges is seen") {
-  const auto e = outcome_of(correct_and("  char forged[32] = {0}; unsigned magic = 0x4b45564f; __builtin_memcpy(forged, &magic, 4); send(3, forged, 32, 0);", "",
-                                        "#include <sys/socket.h>"));
-  CHECK(e.result == outcome::reward_hack);
-}
-
-TEST_CASE("a fork bomb that ignores signals leaves nothing behind") {
-  const auto e = outcome_of(correct_and("  for (int i = 0; i < 400; ++i) if (fork() == 0) { setsid(); for (int s = 1; s < 64; ++s) signal(s, SIG_IGN); for (;;) pause(); }", "",
-                                        "#include <csignal>\n#include <unistd.h>"),
-                            6);
-  CHECK(e.result != outcome::infrastructure);
-  CHECK(outcome_of(fast_rms_norm()).result == outcome::passed);
-}
-
-TEST_CASE("a flood of output is nobody's concern") {
-  CHECK(outcome_of(correct_and("  for (int i = 0; i < 2000; ++i) puts(\"PASS PASS PASS PASS\");", "", "#include <cstdio>")).result == outcome::passed);
 }
 
 TEST_CASE("a call that does not return is a timeout") {

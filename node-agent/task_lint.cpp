@@ -1,0 +1,133 @@
+#include "node-agent/task_lint.hpp"
+
+#include "node-agent/compare.hpp"
+#include "node-agent/storage.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace kevolve::agent {
+namespace {
+
+constexpr std::uint64_t one_seed = 11, other_seed = 23;
+
+/// A case on a size that is soon computed: the first odd one that the operator accepts, or its smallest workload. The second of two sizes is
+/// preferred over size 1, where a reduction has nothing to reduce.
+std::vector<check_case> small_cases(const problem& subject) {
+  std::vector<check_case> odd, given;
+  for (check_case& c : plan_cases(subject, one_seed))
+    if (c.kind == case_kind::random)
+      (c.workload.empty() ? odd : given).push_back(std::move(c));
+  const auto size = [&](const check_case& c) {
+    double bytes = 0;
+    if (auto axes = bind_axes(subject.op, c.variable_axes))
+      if (auto bound = layouts(subject.op.inputs, *axes))
+        for (const auto& l : *bound)
+          bytes += static_cast<double>(l.bytes);
+    return bytes;
+  };
+  std::sort(given.begin(), given.end(), [&](const auto& a, const auto& b) { return size(a) < size(b); });
+  odd.insert(odd.end(), given.begin(), given.end());
+  return odd;
+}
+
+std::vector<std::byte> bytes_of(const oracle_tensor& t) {
+  const std::size_t n = is_floating(t.type) ? t.reals.size() : t.integers.size();
+  std::vector<std::byte> bytes(n * size_of(t.type));
+  if (is_floating(t.type))
+    encode(t.type, std::span<const double>(t.reals), bytes.data());
+  else
+    encode(t.type, std::span<const std::int64_t>(t.integers), bytes.data());
+  return bytes;
+}
+
+struct drawn {
+  expectation what;
+  axis_binding axes;
+  std::vector<tensor_layout> inputs;
+};
+
+result<drawn> draw(const problem& subject, check_case c, std::uint64_t seed, const std::vector<workload_input>& given) {
+  drawn d;
+  c.seed = seed;
+  KEVOLVE_TRY(axes, bind_axes(subject.op, c.variable_axes));
+  KEVOLVE_TRY(inputs, layouts(subject.op.inputs, axes));
+  KEVOLVE_TRY(what, expect(subject.op, c, given));
+  d.axes = std::move(axes), d.inputs = std::move(inputs), d.what = std::move(what);
+  return d;
+}
+
+/// All outputs of `found` pass where `d`'s are expected.
+bool passes(const drawn& d, const std::vector<oracle_tensor>& found, const tolerance& allowed) {
+  for (std::size_t i = 0; i < d.what.outputs.size(); ++i)
+    if (i >= found.size() || !compare(d.what.outputs[i], bytes_of(found[i]), allowed).agrees)
+      return false;
+  return true;
+}
+
+
+std::vector<oracle_tensor> tensors(const std::vector<tensor_layout>& layout, const std::vector<std::vector<std::byte>>& bytes) {
+  std::vector<oracle_tensor> all;
+  for (std::size_t i = 0; i < layout.size(); ++i)
+    all.push_back(to_oracle(layout[i].type, layout[i].shape, bytes[i]));
+  return all;
+}
+
+result<std::vector<std::string>> lint_case(const problem& subject, const drawn& one, const drawn& other) {
+  const tolerance allowed = subject.op.tolerated;
+  std::vector<std::string> objections;
+  for (std::size_t i = 0; i < one.what.outputs.size(); ++i) {
+    const std::string& name = subject.op.outputs[i].name;
+    const bool changes_nothing = subject.op.inputs.empty() || compare(one.what.outputs[i], bytes_of(other.what.outputs[i].exact), allowed).agrees;
+    const std::vector<std::byte> zeros(bytes_of(one.what.outputs[i].exact).size());
+    if (changes_nothing)
+      objections.push_back("output '" + name + "' is the same for other inputs: a constant passes");
+    else if (compare(one.what.outputs[i], zeros, allowed).agrees)
+      objections.push_back("output '" + name + "' passes as zeros: its values are below the tolerance");
+  }
+  if (!objections.empty())
+    return objections;
+  for (std::size_t i = 0; i < subject.op.inputs.size(); ++i) {
+    auto mixed = one.what.inputs;
+    if (mixed[i] == other.what.inputs[i])
+      continue; // a scalar that the workload gives
+    mixed[i] = other.what.inputs[i];
+    KEVOLVE_TRY(found, interpret(*subject.op.traced, one.axes, tensors(one.inputs, mixed)));
+    if (passes(one, found, allowed))
+      objections.push_back("input '" + subject.op.inputs[i].name + "' makes no difference to any output: a kernel need not read it");
+  }
+  return objections;
+}
+
+} // namespace
+
+result<std::vector<std::string>> lint(const problem& subject) {
+  if (!subject.op.traced)
+    return error{errc::specification, "operator '" + subject.op.name + "' has no graph"};
+  static const std::vector<workload_input> none;
+  std::optional<std::vector<std::string>> fewest;
+  std::optional<error> why;
+  int tried = 0;
+  for (const check_case& c : small_cases(subject)) {
+    const std::vector<workload_input>& given = subject.workloads.empty() ? none : subject.workloads.front().inputs;
+    auto one = draw(subject, c, one_seed, given), other = draw(subject, c, other_seed, given);
+    if (!one || !other) {
+      why = one ? other.error() : one.error();
+      continue;
+    }
+    auto found = lint_case(subject, *one, *other);
+    if (!found) {
+      why = found.error();
+      continue;
+    }
+    if (!fewest || found->size() < fewest->size()) // an objection holds where every size shows it
+      fewest = std::move(*found);
+    if (fewest->empty() || ++tried == 3)
+      break;
+  }
+  if (fewest)
+    return std::move(*fewest);
+  return why ? *why : error{errc::specification, "operator '" + subject.op.name + "' has no size to be looked at"};
+}
+
+} // namespace kevolve::agent
