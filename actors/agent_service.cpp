@@ -1,8 +1,9 @@
 // The agent inside a process: one thread owns the DEALER socket and the job table, workers call the host evaluator. Capacity is one worker
 // per compile slot and device slot, so that compiles run beside each other while one candidate is measured.
+#include "actors/agent_service.hpp"
+
 #include "actors/agent_leases.hpp"
 #include "actors/outbox.hpp"
-#include "actors/runtime.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
 #include "protocol/codec.hpp"
@@ -24,6 +25,8 @@ using steady = std::chrono::steady_clock;
 
 constexpr auto tick_every = 250ms;
 constexpr auto heartbeat_every = 1s;
+constexpr auto silence = 30s;         // of a scheduler that welcomes us every ten: it is gone
+constexpr double drain_limit_s = 600;
 constexpr auto hello_every = 10s; // repeated, so that a scheduler that was restarted learns of us; before the welcome every second
 constexpr std::size_t lease_bound = 256;
 constexpr std::size_t answer_bound = 1024; // > lease_bound: workers never wait for the socket's thread
@@ -54,7 +57,14 @@ public:
       worker.join();
   }
 
-  result<void> connect(const std::string& endpoint, void* context) {
+  void drain() override {
+    draining_ = true;
+    answers_.wake();
+  }
+  std::uint32_t held() const override { return held_; }
+  bool connected() const override { return connected_; }
+
+  result<void> connect(const std::string& endpoint, void* context, const std::optional<key_file>& key) {
     try {
       if (!context)
         context = own_context_.emplace(1).handle();
@@ -65,6 +75,9 @@ public:
       socket_.set(zmq::sockopt::linger, 0);
       socket_.set(zmq::sockopt::routing_id, identity_);
       socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::frame_bytes));
+      set_liveness(socket_);
+      if (key)
+        connect_securely(socket_, key->public_key, key->secret_key, key->scheduler);
       socket_.connect(endpoint);
     } catch (const zmq::error_t& e) {
       return error{errc::configuration, "connecting to " + endpoint + ": " + e.what()};
@@ -109,6 +122,12 @@ private:
       for (auto& got : answers_.take())
         apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
       apply(leases_.tick(steady::now()));
+      held_ = leases_.held();
+      connected_ = steady::now() - heard_ < silence && heard_ != steady::time_point{};
+      if (draining_ && !said_draining_) {
+        said_draining_ = true;
+        say(agent_drain{drain_limit_s});
+      }
       if (steady::now() >= next_hello_)
         say_hello();
       if (steady::now() >= next_heartbeat) {
@@ -132,8 +151,10 @@ private:
         return;
       }
       auto got = decode<envelope>(frame.to_string_view());
-      if (got && got->version == protocol_version && got->receiver == identity_)
+      if (got && got->version == protocol_version && got->receiver == identity_) {
+        heard_ = steady::now();
         std::visit([this](auto& body) { take(body); }, got->body);
+      }
     }
   }
 
@@ -163,7 +184,8 @@ private:
 
   void say_hello() {
     next_hello_ = steady::now() + heartbeat_every;
-    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_});
+    if (!draining_)
+      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_});
   }
 
   void say(message body) {
@@ -253,7 +275,10 @@ private:
   std::string scheduler_; // as it named itself in its newest welcome
   steady::time_point next_hello_{};
   outbox<worker_answer> answers_;
-  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> stopping_ = false, draining_ = false, connected_ = false;
+  std::atomic<std::uint32_t> held_ = 0;
+  bool said_draining_ = false;
+  steady::time_point heard_{};
   std::thread socket_thread_;
 
   std::mutex mutex_; // guards what follows
@@ -267,11 +292,11 @@ private:
 } // namespace
 
 result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
-                                                            std::string name) {
+                                                            std::string name, const std::optional<key_file>& key) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
   auto made = std::make_unique<dealer_agent>(host, std::move(name));
-  KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context));
+  KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context, key));
   return std::unique_ptr<agent_service>(std::move(made));
 }
 

@@ -331,4 +331,11 @@ bool dispatcher::serves(const target& on, const std::string& hardware) const {
   return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second.devices, asked); });
 }
 
+std::optional<dispatcher::standing> dispatcher::standing_of(const std::string& agent) const {
+  const auto a = agents_.find(agent);
+  if (a == agents_.end())
+    return std::nullopt;
+  return standing{static_cast<std::uint32_t>(a->second.leases.size()), a->second.credit, a->second.draining, a->second.heard_s};
+}
+
 } // namespace kevolve::dispatch

@@ -81,6 +81,9 @@ public:
 
   [[nodiscard]] const counts& totals() const { return totals_; }
   [[nodiscard]] std::size_t agents() const { return agents_.size(); }
+  /// Leases held and whether it is being drained; empty: no such agent.
+  struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; };
+  [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
   /// Somebody who is not draining serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
   /// When `step(tick)` has to come at the latest; nothing pending: empty.

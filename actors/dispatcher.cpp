@@ -114,6 +114,26 @@ void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) 
 
 void dispatch_shell::heard_from(const std::string& agent, agent_goodbye& what) { step(dispatch::goodbye{agent, std::move(what.reason)}); }
 
+void dispatch_shell::heard_from(const std::string& agent, agent_drain& what) { step(dispatch::drain{agent, what.deadline_s}); }
+
+void dispatch_shell::list(list_agents& what) const {
+  std::vector<agent_status> all;
+  for (const auto& [agent, devices] : devices_)
+    if (const auto now = logic_.standing_of(agent))
+      all.push_back({agent.substr(0, agent.find('/')), agent, devices, now->leases, now->credit, now->draining, now_s() - now->heard_s});
+  what.answer->set_value(std::move(all));
+}
+
+void dispatch_shell::drain(drain_agents& what) {
+  std::vector<std::string> named;
+  for (const auto& [agent, devices] : devices_)
+    if (agent.substr(0, agent.find('/')) == what.name)
+      named.push_back(agent);
+  for (const std::string& agent : named)
+    step(dispatch::drain{agent, 600});
+  what.answer->set_value(named.size());
+}
+
 void dispatch_shell::unreachable(const std::string& agent, const std::string& reason) {
   if (devices_.contains(agent))
     step(dispatch::lost{agent, reason});
@@ -245,6 +265,8 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
     [&shell](from_agent& what) { shell.heard(what.agent, *what.what); },
     [&shell](const agent_unreachable& what) { shell.unreachable(what.agent, what.reason); },
     [&shell](find_device& what) { shell.find(what); },
+    [&shell](list_agents& what) { shell.list(what); },
+    [&shell](drain_agents& what) { shell.drain(what); },
     [self, &shell](dispatch_tick) {
       self->delayed_send(self, tick_period, dispatch_tick{});
       shell.tick();

@@ -33,6 +33,8 @@ public:
   void heard(const std::string& agent, message& what);
   void unreachable(const std::string& agent, const std::string& reason);
   void find(find_device& what);
+  void list(list_agents& what) const;
+  void drain(drain_agents& what);
   void tick();
 
 private:
@@ -67,6 +69,7 @@ private:
   void heard_from(const std::string& agent, lease_accepted& what);
   void heard_from(const std::string& agent, lease_finished& what);
   void heard_from(const std::string& agent, agent_goodbye& what);
+  void heard_from(const std::string& agent, agent_drain& what);
   template <class Other>
   void heard_from(const std::string&, Other&) {} // a scheduler's message: an agent has no business sending it
   void say(const std::string& agent, message what);

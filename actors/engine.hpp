@@ -24,7 +24,8 @@ struct engine_parts {
   bool verify = true;                // measure the leader afresh at the end
   /// For tests of supervision: told of each input of a "session", "dispatcher" or "tree_node" actor; what it throws is that actor's own failure.
   std::function<void(const char* actor)> probe;
-  double agent_wait_s = 10;          // how long a session waits for somebody who serves its target
+  double agent_wait_s = 10;          // how long a session that begins waits for somebody who serves its target
+  double unserved_limit_s = 10;      // how long one that runs waits for such a somebody to come back
 };
 
 result<std::unique_ptr<runtime>> start_engine(kb::store& memory, unsigned threads, engine_parts parts);

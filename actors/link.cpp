@@ -27,7 +27,8 @@ struct outgoing {
 
 class router_link final : public link {
 public:
-  router_link(std::string name, link_callbacks callbacks) : name_(std::move(name)), callbacks_(std::move(callbacks)), outbox_(queue_bound) {}
+  router_link(std::string name, link_callbacks callbacks, std::optional<link_security> security)
+      : name_(std::move(name)), callbacks_(std::move(callbacks)), security_(std::move(security)), outbox_(queue_bound) {}
 
   ~router_link() override {
     stopping_ = true;
@@ -49,6 +50,9 @@ public:
       socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::frame_bytes));
       socket_.set(zmq::sockopt::sndhwm, socket_bound);
       socket_.set(zmq::sockopt::rcvhwm, socket_bound);
+      set_liveness(socket_);
+      if (security_)
+        listen_securely(socket_, security_->own.secret_key, "agent");
       socket_.bind(endpoint);
     } catch (const zmq::error_t& e) {
       return error{e.num() == EADDRINUSE ? errc::busy : errc::configuration, "listening on " + endpoint + ": " + e.what()};
@@ -107,11 +111,16 @@ private:
       if (more)
         refuse(std::move(agent), "a message of more than one frame");
       else
-        take(std::move(agent), frame.to_string_view());
+        take(std::move(agent), frame.to_string_view(), admitted_as(frame));
     }
   }
 
-  void take(std::string agent, std::string_view bytes) {
+  void take(std::string agent, std::string_view bytes, const std::string& key) {
+    if (security_ && !security_->allowed->holds(key, key_role::agent))
+      return refuse(std::move(agent), "key '" + key + "' has been revoked");
+    const std::string name = agent.substr(0, agent.find('/'));
+    if (security_ && name != key && !name.starts_with(key + "."))
+      return refuse(std::move(agent), "it came in with key '" + key + "' and calls itself otherwise");
     auto got = decode<envelope>(bytes);
     if (!got)
       return refuse(std::move(agent), got.error().message);
@@ -171,6 +180,7 @@ private:
 
   const std::string name_;
   const link_callbacks callbacks_;
+  const std::optional<link_security> security_;
   outbox<outgoing> outbox_;
   std::optional<zmq::context_t> own_context_;
   owned_socket owned_socket_{nullptr};
@@ -184,10 +194,11 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<link>> link::open(const std::string& endpoint, void* zmq_context, std::string name, link_callbacks callbacks) {
+result<std::unique_ptr<link>> link::open(const std::string& endpoint, void* zmq_context, std::string name, link_callbacks callbacks,
+                                         std::optional<link_security> security) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that its agents use"};
-  auto made = std::make_unique<router_link>(std::move(name), std::move(callbacks));
+  auto made = std::make_unique<router_link>(std::move(name), std::move(callbacks), std::move(security));
   KEVOLVE_TRY_VOID(made->bind(endpoint, zmq_context));
   return std::unique_ptr<link>(std::move(made));
 }

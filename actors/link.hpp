@@ -3,11 +3,13 @@
 // `received` on the link's thread. `send` may be called by any thread. Names no CAF type.
 #pragma once
 
+#include "actors/gatekeeper.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace kevolve {
@@ -30,7 +32,10 @@ struct link_counts {
 class link {
 public:
   /// Binds `endpoint`. `zmq_context` null: the link owns one (then nobody can reach an inproc endpoint, so that is an error).
-  static result<std::unique_ptr<link>> open(const std::string& endpoint, void* zmq_context, std::string name, link_callbacks callbacks);
+  /// With `security` only agents of the allow list come in, by CURVE; a message from one whose key was revoked since is refused, and so is an
+  /// agent that is not named after its key ("KEY" or "KEY.host").
+  static result<std::unique_ptr<link>> open(const std::string& endpoint, void* zmq_context, std::string name, link_callbacks callbacks,
+                                            std::optional<link_security> security = std::nullopt);
   /// Sends what is queued (half a second at most), then closes.
   virtual ~link() = default;
 

@@ -161,10 +161,18 @@ struct find_device {
   double within_s = 10;
   std::shared_ptr<std::promise<result<device_description>>> answer;
 };
+/// Who is there; or, with a name, asks that agent to finish what it holds and take nothing more.
+struct list_agents {
+  std::shared_ptr<std::promise<std::vector<agent_status>>> answer;
+};
+struct drain_agents {
+  std::string name; // all incarnations of it
+  std::shared_ptr<std::promise<std::size_t>> answer;
+};
 struct dispatch_tick {};
 
 using dispatcher_actor =
-  caf::typed_actor<caf::reacts_to<submit_task>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
+  caf::typed_actor<caf::reacts_to<list_agents>, caf::reacts_to<drain_agents>, caf::reacts_to<submit_task>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
                    caf::reacts_to<from_agent>, caf::reacts_to<agent_unreachable>, caf::reacts_to<find_device>, caf::reacts_to<dispatch_tick>>;
 
 // ---- to the store's bridge
@@ -233,6 +241,8 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::task_durable))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::from_agent))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::agent_unreachable))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_device))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::list_agents))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::drain_agents))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::dispatch_tick))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::append_events))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::read_log))
@@ -272,6 +282,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::task_durable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::from_agent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::agent_unreachable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::find_device)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::list_agents)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::drain_agents)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::dispatch_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::append_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::read_log)

@@ -1,5 +1,6 @@
 #include "actors/replay.hpp"
 
+#include "actors/agent_service.hpp"
 #include "actors/session_logic.hpp"
 
 #include <chrono>

@@ -73,7 +73,7 @@ public:
     };
     KEVOLVE_TRY(opened, parts_.open_link(std::move(callbacks)));
     link_ = std::move(opened);
-    supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.probe, parts_.agent_wait_s}, address_};
+    supervisor_parts parts{&memory_, parts_, {link_, {}, parts_.probe, parts_.unserved_limit_s}, address_};
     supervisor_ = system_.spawn(supervisor, std::move(parts));
     // An agent that says hello before there is a dispatcher would go unheard until its next hello.
     for (auto until = std::chrono::steady_clock::now() + 5s; !address_->get();) {
@@ -152,7 +152,28 @@ public:
     return {};
   }
 
+  result<std::vector<agent_status>> agents() override {
+    auto promise = std::make_shared<std::promise<std::vector<agent_status>>>();
+    return asked(promise->get_future(), list_agents{promise});
+  }
+  result<std::size_t> drain(const std::string& agent) override {
+    auto promise = std::make_shared<std::promise<std::size_t>>();
+    return asked(promise->get_future(), drain_agents{agent, promise});
+  }
+
 private:
+  /// Sends a question to the dispatcher and waits for its answer; it never blocks.
+  template <class Answer, class Question>
+  result<Answer> asked(std::future<Answer> answer, Question question) {
+    auto dispatcher = address_->get();
+    if (!dispatcher)
+      return error{errc::infrastructure, "the dispatcher does not run"};
+    caf::anon_send(dispatcher, std::move(question));
+    if (answer.wait_for(std::chrono::seconds(5)) != std::future_status::ready)
+      return error{errc::infrastructure, "the dispatcher did not answer"};
+    return answer.get();
+  }
+
   std::shared_ptr<session_record> record_of(const session_id& session) const {
     std::lock_guard lock(mutex_);
     auto found = records_.find(session);

@@ -2,6 +2,7 @@
 // no CAF type, so that only actors/ compiles against CAF. Thread-safe.
 #pragma once
 
+#include "actors/gatekeeper.hpp"
 #include "kb/store.hpp"
 #include "protocol/event.hpp"
 #include "protocol/message.hpp"
@@ -12,16 +13,15 @@
 #include <string>
 #include <vector>
 
-namespace kevolve::agent {
-class host_evaluator;
-}
-
 namespace kevolve {
 
 struct runtime_settings {
   std::string endpoint = "inproc://kevolve"; // where agents connect
   void* zmq_context = nullptr;               // shared with an in-process agent; null: own
   unsigned threads = 0;                      // CAF workers; 0: one per core
+  std::optional<link_security> security;     // CURVE, for agents in other processes
+  double agent_wait_s = 10;                  // how long a session that begins waits for an agent that serves its target
+  double unserved_limit_s = 10;              // how long one that runs waits for such an agent to come back
 };
 
 /// What a person watching a session sees; sent on every change, at most 10 a second.
@@ -47,6 +47,16 @@ struct session_outcome {
   stage_times spent;                       // summed over evaluations
 };
 
+/// An agent as the dispatcher knows it.
+struct agent_status {
+  std::string name;
+  std::string incarnation;
+  std::vector<device_description> devices;
+  std::uint32_t leases = 0, credit = 0; // held, and how many it may hold
+  bool draining = false;
+  double silent_s = 0;                  // since it was heard
+};
+
 class runtime {
 public:
   static result<std::unique_ptr<runtime>> start(kb::store& memory, runtime_settings settings);
@@ -60,13 +70,9 @@ public:
   virtual session_outcome wait(const session_id& session, std::function<void(const session_progress&)> progress) = 0;
   virtual result<void> pause(const session_id& session) = 0;
   virtual result<void> cancel(const session_id& session) = 0;
-};
-
-/// An agent inside this process: serves `host` over ZeroMQ (inproc:// or tcp://) until destroyed. Owns its threads.
-class agent_service {
-public:
-  static result<std::unique_ptr<agent_service>> start(agent::host_evaluator& host, std::string endpoint, void* zmq_context, std::string name);
-  virtual ~agent_service() = default;
+  virtual result<std::vector<agent_status>> agents() = 0;
+  /// Asks an agent to finish what it holds and take nothing more; how many incarnations of that name there were.
+  virtual result<std::size_t> drain(const std::string& agent) = 0;
 };
 
 } // namespace kevolve

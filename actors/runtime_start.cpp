@@ -7,8 +7,10 @@ result<std::unique_ptr<runtime>> runtime::start(kb::store& memory, runtime_setti
   engine_parts parts;
   parts.make_generator = &synthesis::generator::make;
   parts.open_link = [settings](link_callbacks callbacks) {
-    return link::open(settings.endpoint, settings.zmq_context, "kevolve", std::move(callbacks));
+    return link::open(settings.endpoint, settings.zmq_context, "kevolve", std::move(callbacks), settings.security);
   };
+  parts.agent_wait_s = settings.agent_wait_s;
+  parts.unserved_limit_s = settings.unserved_limit_s;
   return start_engine(memory, settings.threads, std::move(parts));
 }
 

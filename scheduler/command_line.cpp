@@ -23,6 +23,7 @@ public:
     app_.set_help_all_flag("--help-all", "every command with its options");
     add_optimize();
     add_sessions();
+    add_cluster();
     add_explain();
     add_verify();
     add_memory();
@@ -77,6 +78,53 @@ private:
     c->callback([this] { line_.run = [this](context& in) { return optimize(in, optimize_); }; });
   }
 
+  void add_remote_settings(CLI::App& of) {
+    setting(of, "--scheduler", "scheduler", "a running scheduler instead of a data directory")->type_name("tcp://HOST:PORT");
+    setting(of, "--key", "key", "a client's key file for it")->type_name("FILE");
+  }
+
+  void add_cluster() {
+    CLI::App* s = command(app_, "serve", "the scheduler as a daemon: agents and people's commands come in by key");
+    s->add_option("--listen", serve_.listen, "where agents connect; people's commands come to the next port")->type_name("tcp://HOST:PORT");
+    s->callback([this] { line_.run = [this](context& in) { return serve(in, serve_); }; });
+
+    CLI::App* c = command(app_, "submit", "sessions for a running scheduler");
+    c->add_option("SPEC", submit_.specs, "what to optimise")->type_name("")->required()->expected(1, -1);
+    c->add_flag("--wait", submit_.wait, "until they have ended");
+    c->add_option("--workload", submit_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
+    setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
+    setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
+    setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
+    setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
+    setting(*c, "--goal", "goal", "stop at this speedup over the best baseline: 1.5x")->type_name("FACTOR");
+    setting(*c, "--seed", "seed", "of all random draws")->type_name("S");
+    setting(*c, "--baselines", "baselines", "eager,compile, one of them, or none")->type_name("LIST");
+    setting(*c, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
+    add_remote_settings(*c);
+    c->callback([this] { line_.run = [this](context& in) { return submit(in, submit_); }; });
+
+    CLI::App* a = command(app_, "agents", "list or drain the agents of a running scheduler");
+    a->add_option("ACTION", agents_action_, "list (default) or drain")->type_name("")->check(CLI::IsMember({"list", "drain"}));
+    a->add_option("AGENT", agent_, "its name")->type_name("");
+    add_remote_settings(*a);
+    a->callback([this] {
+      if (agents_action_ == "drain" && agent_.empty())
+        throw CLI::ValidationError("AGENT", "agents drain: found no agent, expected a name that agents list shows");
+      line_.run = [this](context& in) { return manage_agents(in, agents_action_, agent_); };
+    });
+
+    CLI::App* k = command(app_, "keys", "keys for agents and people: list, new or revoke");
+    k->add_option("ACTION", keys_.action, "list (default), new or revoke")->type_name("")->check(CLI::IsMember({"list", "new", "revoke"}));
+    k->add_option("NAME", keys_.name, "whose")->type_name("");
+    k->add_option("--role", keys_.role, "agent or client")->type_name("ROLE");
+    k->add_option("--out", keys_.out, "the key file to write (default: NAME.key)")->type_name("FILE");
+    k->callback([this] {
+      if (keys_.action != "list" && keys_.name.empty())
+        throw CLI::ValidationError("NAME", "keys " + keys_.action + ": found no name, expected whose key it is");
+      line_.run = [this](context& in) { return manage_keys(in, keys_); };
+    });
+  }
+
   void add_sessions() {
     CLI::App* c = command(app_, "sessions", "list, show, watch, pause, resume or cancel sessions");
     c->add_option("ACTION", session_action_, "list (default), show, watch, pause, resume or cancel")
@@ -84,6 +132,7 @@ private:
         ->check(CLI::IsMember({"list", "show", "watch", "pause", "resume", "cancel"}));
     c->add_option("SESSION", session_, "its id, the beginning of it, or last")->type_name("");
     add_host_settings(*c);
+    add_remote_settings(*c);
     c->callback([this] {
       if (session_action_ != "list" && session_.empty())
         throw CLI::ValidationError("SESSION", fmt::format("sessions {}: found no session, expected its id, the beginning of it, or last", session_action_));
@@ -92,6 +141,8 @@ private:
   }
 
   result<int> run_session_action(context& in) const {
+    if (!in.configured.scheduler.empty())
+      return remote_sessions(in, session_action_, session_);
     if (session_action_ == "show")
       return show_session(in, session_);
     if (session_action_ == "watch")
@@ -240,6 +291,10 @@ private:
   kill_options kill_;
   aa_options aa_;
   doctor_options doctor_;
+  serve_options serve_;
+  submit_options submit_;
+  keys_options keys_;
+  std::string agents_action_ = "list", agent_;
   hostile_options hostile_;
   landscape_options landscape_;
   replay_options replay_;
@@ -253,14 +308,16 @@ private:
 std::optional<std::string> later(int argc, const char* const* argv) {
   const std::string first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
   const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
-  if (among(first, {"serve", "submit", "agents", "keys", "train", "mcp"}))
+  if (among(first, {"train", "mcp"}))
     return first;
   if (first == "kb" && among(second, {"search", "add"}))
+    return first + " " + second;
+  if (first == "agents" && among(second, {"launch", "package"}))
     return first + " " + second;
   if (first == "bench" && among(second, {"simulate"}))
     return first + " " + second;
   for (int i = 1; i < argc; ++i)
-    if (const std::string word = argv[i]; among(word, {"--scheduler", "--key", "--trajectories"}))
+    if (const std::string word = argv[i]; among(word, {"--trajectories"}))
       return word;
   return std::nullopt;
 }

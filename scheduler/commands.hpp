@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/result.hpp"
+#include "protocol/event.hpp"
 #include "scheduler/context.hpp"
 
 #include <cstdint>
@@ -101,6 +102,32 @@ result<int> bench_operators(context& in, const survey_options& options);
 
 /// How well the cost model ranks what the store's sessions measured.
 result<int> bench_model(context& in);
+
+struct serve_options {
+  std::string listen = "tcp://127.0.0.1:7400"; // for agents; people's commands come to the next port
+};
+/// The scheduler as a daemon, until a signal.
+result<int> serve(context& in, const serve_options& options);
+
+struct keys_options {
+  std::string action = "list";        // list, new, revoke
+  std::string name, role = "agent", out;
+};
+result<int> manage_keys(context& in, const keys_options& options);
+
+struct submit_options {
+  std::vector<std::string> specs;
+  std::vector<std::string> workloads;
+  bool wait = false;                  // until the sessions have ended
+};
+/// Sessions for a running scheduler (--scheduler, --key).
+result<int> submit(context& in, const submit_options& options);
+/// `sessions ACTION` of a running scheduler.
+result<int> remote_sessions(context& in, const std::string& action, const std::string& session);
+/// `agents list|drain`.
+result<int> manage_agents(context& in, const std::string& action, const std::string& agent);
+/// What the settings say of a session. Errors name the setting.
+result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines);
 
 struct hostile_options {
   std::uint32_t repeat = 1;           // how often each attack meets all defences

@@ -17,10 +17,6 @@
 
 namespace kevolve::scheduler {
 
-namespace {
-
-error was_interrupted() { return {errc::interrupted, "interrupted before the session began: nothing was started"}; }
-
 result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines) {
   session_settings chosen;
   auto policy = policy_from_string(from.policy);
@@ -40,6 +36,10 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
   chosen.scale = from.scale;
   return chosen;
 }
+
+namespace {
+
+error was_interrupted() { return {errc::interrupted, "interrupted before the session began: nothing was started"}; }
 
 result<void> check_choices(const settings& from, const optimize_options& options) {
   for (const std::string& name : from.synthesizers)

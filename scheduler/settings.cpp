@@ -64,6 +64,8 @@ const std::vector<key_rule>& rules() {
       {{"compiler", "a compiler's name", "g++"}, [](s& x, t v) { return x.compiler = v, result<void>{}; }},
       {{"compile_slots", "a whole number (0: one per core)", "0"}, [](s& x, t v) { return assign(x.compile_slots, small_count, v); }},
       {{"call_limit", "a duration such as 10s", "10s"}, [](s& x, t v) { return assign(x.call_limit_s, duration_from_string, v); }},
+      {{"scheduler", "tcp://HOST:PORT", ""}, [](s& x, t v) { return x.scheduler = v, result<void>{}; }},
+      {{"key", "a client's key file", ""}, [](s& x, t v) { return x.key = v, result<void>{}; }},
       {{"sandbox", "any or full", "any"}, [](s& x, t v) { return one_of(x.sandbox, {"any", "full"}, v); }},
       {{"lint", "refuse, note or off", "refuse"}, [](s& x, t v) { return one_of(x.lint, {"refuse", "note", "off"}, v); }},
       {{"target", "cpu|cuda|hip|mtia[/arch[/language]]", "cpu"}, [](s& x, t v) { return x.target = v, result<void>{}; }},

@@ -33,6 +33,8 @@ struct settings {
   std::string compiler;
   unsigned compile_slots = 0;      // 0: one per core
   double call_limit_s = 0;         // one call of a candidate
+  std::string scheduler;           // tcp://HOST:PORT of a running one; "": none
+  std::filesystem::path key;       // a client's key file
   std::string sandbox;             // "any" or "full": what this host must give
   std::string lint;                // "refuse", "note" or "off": operators that a kernel can pass without computing
   std::string target;

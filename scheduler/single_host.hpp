@@ -2,6 +2,7 @@
 // that is safe (whatever forks comes before threads and before LMDB) and stopped in the reverse one. Owned by a command; one per process.
 #pragma once
 
+#include "actors/agent_service.hpp"
 #include "actors/runtime.hpp"
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"

@@ -1,6 +1,7 @@
 // A runtime with real actors, link and store, and a made-up generator and host, in a directory of its own. For tests of the engine.
 #pragma once
 
+#include "actors/agent_service.hpp"
 #include "actors/engine.hpp"
 #include "actors/made_up.hpp"
 #include "kb/store.hpp"

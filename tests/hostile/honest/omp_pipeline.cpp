@@ -20,7 +20,7 @@ extern "C" int kevolve_run(const kevolve_tensor* in, kevolve_tensor* out, const 
   const float *x = (const float*)in[0].data, *w = (const float*)in[1].data;
   float* y = (float*)out[0].data;
 #if KIND == 1 // a row begins when the one before it has ended
-#pragma omp parallel for ordered(1) schedule(static, 1) num_threads(3)
+#pragma omp parallel for ordered(1) schedule(static, 16) num_threads(2)
   for (kevolve_int64 i = 0; i < m; ++i) {
 #pragma omp ordered depend(sink : i - 1)
     row(x + i * h, w, y + i * h, h);
@@ -55,9 +55,6 @@ extern "C" int kevolve_run(const kevolve_tensor* in, kevolve_tensor* out, const 
       }
     if (omp_get_thread_num() == omp_get_num_threads() - 1)
       for (kevolve_int64 i = 0; i < m; ++i) {
-        for (int turns = 0; __atomic_load_n(&made, __ATOMIC_ACQUIRE) <= i; ++turns)
-          if (turns > 1000)
-            break;
         while (__atomic_load_n(&made, __ATOMIC_ACQUIRE) <= i) {
 #pragma omp taskyield
           __builtin_ia32_pause();

@@ -6,8 +6,10 @@
 
 [[maybe_unused]] static void wait(unsigned long cycles) {
 #ifdef COUNTING
-  for (volatile unsigned long left = cycles; left > 0; left = left - 1) {
-  }
+  volatile unsigned long counted = 0;
+  for (unsigned long i = 0; i < cycles; ++i)
+    counted = i;
+  (void)counted;
 #else
   for (const unsigned long begin = __builtin_ia32_rdtsc(); __builtin_ia32_rdtsc() - begin < cycles;)
     __builtin_ia32_pause();

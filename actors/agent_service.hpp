@@ -1,0 +1,34 @@
+// The agent's end of the wire: serves a host's evaluator to a scheduler, in the same process (inproc://) or another (tcp:// with CURVE). Names no CAF
+// type and needs no store. Thread-safe.
+#pragma once
+
+#include "actors/keys.hpp"
+#include "protocol/result.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace kevolve::agent {
+class host_evaluator;
+}
+
+namespace kevolve {
+
+/// An agent inside this process: serves `host` over ZeroMQ (inproc:// or tcp://) until destroyed. Owns its threads.
+class agent_service {
+public:
+  /// `key`: for a scheduler in another process; the agent's name is then the key's, or begins with it.
+  static result<std::unique_ptr<agent_service>> start(agent::host_evaluator& host, std::string endpoint, void* zmq_context, std::string name,
+                                                      const std::optional<key_file>& key = std::nullopt);
+  virtual ~agent_service() = default;
+  /// Asks the scheduler for no more work; what is under way goes on.
+  virtual void drain() = 0;
+  /// Leases under way, or answered and not yet acknowledged.
+  [[nodiscard]] virtual std::uint32_t held() const = 0;
+  /// The scheduler has answered and is heard from.
+  [[nodiscard]] virtual bool connected() const = 0;
+};
+
+} // namespace kevolve

@@ -1,0 +1,109 @@
+// kevolve-agent: the daemon on a host with devices. Serves a scheduler with the host's evaluator until it is told to stop: SIGTERM drains (nothing
+// new, what is under way is finished), a second one ends at once. An agent that loses its scheduler finishes what it holds and delivers it when
+// the scheduler is back. Links neither CAF nor LMDB.
+#include "actors/agent_service.hpp"
+#include "node-agent/evaluate.hpp"
+#include "node-agent/process.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <poll.h>
+#include <string>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace kevolve;
+
+int failed(const error& why) {
+  std::fprintf(stderr, "kevolve-agent: %s\n", why.message.c_str());
+  return exit_code(why.code);
+}
+
+void say(const std::string& text) { std::fprintf(stderr, "kevolve-agent: %s\n", text.c_str()); }
+
+std::string host_name() {
+  char name[256] = "host";
+  (void)::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
+  unsigned compile_slots = 0, device_slots = 1;
+  CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
+  app.add_option("--scheduler", scheduler, "where it listens")->type_name("tcp://HOST:PORT")->required();
+  app.add_option("--key", key_path, "an agent's key file (kevolve keys new NAME --role agent)")->type_name("FILE")->required();
+  app.add_option("--cache", cache, "artifacts and calibration")->type_name("DIR");
+  app.add_option("--python", python, "a Python with torch: baselines and tracing")->type_name("PATH");
+  app.add_option("--compiler", compiler, "what calibration is compiled with")->type_name("NAME");
+  app.add_option("--name", name, "what it is called behind its key's name (default: the host's)")->type_name("NAME");
+  app.add_option("--compile-slots", compile_slots, "compilers at once (0: one per core)")->type_name("N");
+  app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
+  app.add_option("--require-sandbox", sandbox, "full: refuse to start where a layer is missing")->check(CLI::IsMember({"any", "full"}));
+  CLI11_PARSE(app, argc, argv);
+
+  // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
+  sigset_t stops;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGTERM);
+  sigaddset(&stops, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &stops, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  const int told = ::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+
+  auto key = read_key(key_path);
+  if (!key)
+    return failed(key.error());
+  if (key->role != key_role::agent)
+    return failed({errc::configuration, "key file '" + key_path + "': it is a " + std::string(to_string(key->role)) + "'s, expected an agent's"});
+  agent::host_settings settings;
+  const char* home = std::getenv("HOME");
+  settings.cache = !cache.empty() ? cache : std::string(home && *home ? home : "/tmp") + "/.cache/kevolve-agent";
+  settings.python = python;
+  settings.compiler = compiler;
+  settings.compile_slots = compile_slots;
+  settings.device_slots = device_slots;
+  settings.require_sandbox = sandbox == "full";
+  if (agent::find_command(compiler).empty())
+    return failed({errc::configuration, "compiler '" + compiler + "' is not on PATH"});
+  auto host = agent::host_evaluator::start(settings);
+  if (!host)
+    return failed(host.error());
+  std::string whole = key->name + "." + (name.empty() ? host_name() : name);
+  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key);
+  if (!service)
+    return failed(service.error());
+  for (const auto& device : (*host)->devices())
+    say(whole + " serves " + to_string(device.on) + " (" + device.hardware + "), scheduler " + scheduler);
+
+  bool was_connected = false, draining = false;
+  double drained_since = 0;
+  for (;;) {
+    pollfd ready{told, POLLIN, 0};
+    ::poll(&ready, 1, 200);
+    signalfd_siginfo signal{};
+    if (::read(told, &signal, sizeof signal) == sizeof signal) {
+      if (draining)
+        return 128 + static_cast<int>(signal.ssi_signo);
+      draining = true;
+      drained_since = agent::now_s();
+      (*service)->drain();
+      say("draining: takes nothing more, finishes what it holds; once more to end at once");
+    }
+    const bool connected = (*service)->connected();
+    if (connected != was_connected)
+      say(connected ? "the scheduler is there" : "the scheduler is not heard from; what is under way goes on");
+    was_connected = connected;
+    if (draining && (*service)->held() == 0 && agent::now_s() - drained_since > 1)
+      break;
+  }
+  service->reset();
+  return 0;
+}

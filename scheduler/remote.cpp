@@ -1,0 +1,188 @@
+// Commands to a running scheduler: submit, and what sessions and agents do with --scheduler. Each is one request; waiting is asking again.
+#include "actors/client_port.hpp"
+#include "scheduler/commands.hpp"
+#include "scheduler/quantity.hpp"
+#include "scheduler/single_host.hpp"
+#include "scheduler/specification.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+namespace kevolve::scheduler {
+
+namespace {
+
+using object = nlohmann::ordered_json;
+using namespace std::chrono_literals;
+
+class remote_scheduler {
+public:
+  static result<remote_scheduler> of(const context& in) {
+    if (in.configured.scheduler.empty())
+      return error{errc::usage, "scheduler: none given; name it with --scheduler tcp://HOST:PORT --key FILE, KEVOLVE_SCHEDULER or config.toml"};
+    if (in.configured.key.empty())
+      return error{errc::usage, "key: none given; expected a client's key file: --key FILE"};
+    remote_scheduler r;
+    KEVOLVE_TRY(endpoint, client_endpoint(in.configured.scheduler));
+    KEVOLVE_TRY(key, read_key(in.configured.key));
+    r.endpoint_ = std::move(endpoint), r.key_ = std::move(key);
+    return r;
+  }
+  result<std::string> ask(const std::string& what, const std::string& about = "", std::optional<submission> session = std::nullopt) const {
+    return ask_scheduler(endpoint_, key_, {client_protocol_version, what, about, std::move(session)});
+  }
+  result<object> ask_object(const std::string& what, const std::string& about = "") const {
+    KEVOLVE_TRY(text, ask(what, about));
+    object parsed = object::parse(text, nullptr, false);
+    if (parsed.is_discarded())
+      return error{errc::infrastructure, "the scheduler's answer is no JSON"};
+    return parsed;
+  }
+
+private:
+  std::string endpoint_;
+  key_file key_;
+};
+
+/// Resolved here, where the person's files are; a .py file needs a Python here, too.
+result<problem> subject_of(context& in, const std::string& spec, const std::vector<std::string>& workloads) {
+  std::optional<problem> subject;
+  if (is_python_specification(spec)) {
+    KEVOLVE_TRY(host, single_host::start(in));
+    std::atomic<bool> never{false};
+    KEVOLVE_TRY(traced, trace_specification(spec, in.configured, host->evaluator(), never));
+    subject = std::move(traced);
+  } else {
+    std::string remark;
+    KEVOLVE_TRY(read, read_specification(spec, in.configured, &remark));
+    if (!remark.empty())
+      in.out.note(remark);
+    subject = std::move(read);
+  }
+  KEVOLVE_TRY_VOID(check_problem(*subject));
+  KEVOLVE_TRY_VOID(restrict_workloads(*subject, workloads));
+  KEVOLVE_TRY_VOID(lint_problem(*subject, in.configured.lint, [&](const std::string& text) { in.out.note(text); }));
+  return std::move(*subject);
+}
+
+std::string text_at(const object& o, const char* field) {
+  const auto at = o.find(field);
+  return at == o.end() || at->is_null() ? "" : at->is_string() ? at->get<std::string>() : at->dump();
+}
+
+/// Until the session has ended or is paused; its state then.
+result<std::string> watch(context& in, const remote_scheduler& at, const std::string& session) {
+  std::string before;
+  int unreachable = 0;
+  while (!in.signals.received()) {
+    auto now = at.ask_object("progress", session);
+    if (!now && (now.error().code != errc::timeout || ++unreachable > 60))
+      return now.error(); // a scheduler that is being restarted is waited for
+    if (now) {
+      unreachable = 0;
+      const std::string phase = text_at(*now, "phase");
+      const double best = now->value("best_over_root", 0.0);
+      const std::string line = fmt::format("{}: {}, {} evaluations{}", session, phase, now->value("evaluations", 0), best > 0 ? fmt::format(", {} over the plain loop nest", show_factor(best)) : "");
+      if (line != before)
+        in.out.progress(line, true);
+      before = line;
+      if (!now->contains("evaluations") && phase != "running")
+        return phase;
+    }
+    for (int i = 0; i < 10 && !in.signals.received(); ++i)
+      std::this_thread::sleep_for(100ms);
+  }
+  return std::string("running");
+}
+
+std::string told(const object& shown) {
+  const object best = shown.contains("best") && shown["best"].is_object() ? shown["best"] : object::object();
+  return fmt::format("{}: {}; {} evaluations; best {}\n", text_at(shown, "session"), text_at(shown, "stopped_by"), text_at(shown, "evaluations"),
+                     best.contains("speedup") && best["speedup"].is_number() ? fmt::format("{} over {} (candidate {})", show_factor(best["speedup"]), text_at(best, "baseline"),
+                                                                                          text_at(best, "candidate").substr(0, 12))
+                                                                             : std::string("none verified"));
+}
+
+} // namespace
+
+result<int> submit(context& in, const submit_options& options) {
+  KEVOLVE_TRY(at, remote_scheduler::of(in));
+  KEVOLVE_TRY(on, target_from_string(in.configured.target));
+  object answers = object::array();
+  std::vector<std::string> sessions;
+  for (const std::string& spec : options.specs) {
+    KEVOLVE_TRY(subject, subject_of(in, spec, options.workloads));
+    KEVOLVE_TRY(chosen, session_settings_of(in.configured, in.configured.baselines));
+    KEVOLVE_TRY(text, at.ask("submit", "", submission{std::move(subject), on, std::move(chosen)}));
+    object answer = object::parse(text, nullptr, false);
+    sessions.push_back(text_at(answer, "session"));
+    in.out.note(fmt::format("session {}: {}", sessions.back(), text_at(answer, "operator")));
+    answers.push_back(std::move(answer));
+  }
+  if (!options.wait) {
+    in.out.answer(answers.dump(2));
+    return 0;
+  }
+  in.signals.on_signal([](int) {});
+  object ended = object::array();
+  for (const std::string& session : sessions) {
+    KEVOLVE_TRY(state, watch(in, at, session));
+    if (in.signals.received()) {
+      in.out.note(fmt::format("session {} goes on without you", session));
+      return in.signals.exit_code();
+    }
+    KEVOLVE_TRY(shown, at.ask_object("show", session));
+    in.out.say(told(shown));
+    ended.push_back(std::move(shown));
+  }
+  in.out.answer(ended.dump(2));
+  return 0;
+}
+
+result<int> remote_sessions(context& in, const std::string& action, const std::string& session) {
+  KEVOLVE_TRY(at, remote_scheduler::of(in));
+  if (action == "watch") {
+    in.signals.on_signal([](int) {});
+    KEVOLVE_TRY(state, watch(in, at, session));
+  }
+  if (action == "list") {
+    KEVOLVE_TRY(all, at.ask_object("sessions"));
+    table shown({{"session"}, {"operator"}, {"state"}, {"evaluations", align::right}, {"best", align::right}});
+    for (const object& s : all)
+      shown.add({text_at(s, "session"), text_at(s, "operator"), text_at(s, "state"), text_at(s, "evaluations"),
+                 s.contains("best_speedup") && s["best_speedup"].is_number() ? show_factor(s["best_speedup"]) : ""});
+    in.out.answer(all.dump(2));
+    in.out.say(shown.render(in.look()));
+    return 0;
+  }
+  KEVOLVE_TRY(answer, at.ask_object(action == "watch" ? "show" : action, session));
+  in.out.answer(answer.dump(2));
+  in.out.say(action == "show" || action == "watch" ? told(answer) : fmt::format("{}: {}\n", text_at(answer, "session"), text_at(answer, "done")));
+  return 0;
+}
+
+result<int> manage_agents(context& in, const std::string& action, const std::string& agent) {
+  KEVOLVE_TRY(at, remote_scheduler::of(in));
+  if (action == "drain") {
+    KEVOLVE_TRY(answer, at.ask_object("drain", agent));
+    in.out.answer(answer.dump(2));
+    in.out.say(fmt::format("{} takes nothing more; what it holds it finishes\n", agent));
+    return 0;
+  }
+  KEVOLVE_TRY(all, at.ask_object("agents"));
+  table shown({{"agent"}, {"state"}, {"leases", align::right}, {"heard", align::right}, {"devices"}});
+  for (const object& a : all) {
+    std::string devices;
+    for (const object& d : a["devices"])
+      devices += (devices.empty() ? "" : ", ") + text_at(d, "target") + " (" + text_at(d, "hardware") + ")";
+    shown.add({text_at(a, "agent"), text_at(a, "state"), fmt::format("{} of {}", text_at(a, "leases"), text_at(a, "credit")), show_duration(a.value("silent_s", 0.0)) + " ago", devices});
+  }
+  in.out.answer(all.dump(2));
+  in.out.say(shown.render(in.look()));
+  return 0;
+}
+
+} // namespace kevolve::scheduler

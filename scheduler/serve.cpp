@@ -1,0 +1,278 @@
+// kevolve serve: the scheduler as a daemon. Owns the store; agents come in on one port, people's commands on the next, both by CURVE. Sessions that
+// ran when it stopped, however it stopped, go on when it is back and an agent serves their target. Each running session has one thread that waits
+// for it and keeps its newest progress.
+#include "actors/client_port.hpp"
+#include "actors/runtime.hpp"
+#include "scheduler/answers.hpp"
+#include "scheduler/cluster_keys.hpp"
+#include "scheduler/commands.hpp"
+#include "scheduler/leader_files.hpp"
+#include "scheduler/session_lookup.hpp"
+#include "scheduler/single_host.hpp"
+#include "scheduler/specification.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <list>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <spdlog/spdlog.h>
+#include <thread>
+#include <zmq.hpp>
+
+namespace kevolve::scheduler {
+
+namespace {
+
+using object = nlohmann::ordered_json;
+using namespace std::chrono_literals;
+
+constexpr const char* stopped_with_us = "the scheduler stops"; // the runtime's reason for pausing what ran when it was destroyed
+constexpr double unserved_limit_s = 30.0 * 24 * 3600;          // agents come and go: a session waits for weeks
+
+object progress_object(const session_progress& p) {
+  object outcomes = object::object();
+  for (const auto& [what, count] : p.outcomes)
+    outcomes[std::string(to_string(what))] = count;
+  return {{"session", p.session}, {"phase", p.phase}, {"evaluations", p.evaluations}, {"outcomes", outcomes}, {"best_over_root", p.best_over_root},
+          {"best_latency_s", p.best_latency_s}, {"roofline_fraction", p.roofline_fraction}, {"best_edge", p.best_edge}, {"elapsed_s", p.elapsed_s}, {"time_left_s", p.time_left_s}};
+}
+
+/// The sessions that run here.
+class session_desk {
+public:
+  session_desk(runtime& engine, const kb::store& memory, std::filesystem::path data) : engine_(engine), memory_(memory), data_(std::move(data)) {}
+  /// The runtime is gone by then, so that every wait has ended.
+  ~session_desk() {
+    for (watched& w : sessions_)
+      if (w.waiting.joinable())
+        w.waiting.join();
+  }
+
+  void watch(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    watched& w = sessions_.emplace_back();
+    w.session = session;
+    w.newest.session = session;
+    w.waiting = std::thread([this, &w] { follow(w); });
+  }
+  std::optional<session_progress> progress_of(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    for (const watched& w : sessions_)
+      if (w.session == session && !w.over)
+        return w.newest;
+    return std::nullopt;
+  }
+  /// Joins the threads of those that have ended.
+  void tidy() {
+    std::list<watched> ended;
+    {
+      std::lock_guard lock(mutex_);
+      for (auto w = sessions_.begin(); w != sessions_.end();) {
+        const auto next = std::next(w);
+        if (w->over)
+          ended.splice(ended.end(), sessions_, w);
+        w = next;
+      }
+    }
+    for (watched& w : ended)
+      w.waiting.join();
+  }
+
+private:
+  struct watched {
+    session_id session;
+    session_progress newest;
+    bool over = false;
+    std::thread waiting;
+  };
+
+  void follow(watched& w) {
+    const session_outcome how = engine_.wait(w.session, [&](const session_progress& p) {
+      std::lock_guard lock(mutex_);
+      w.newest = p;
+    });
+    if (how.failure)
+      spdlog::warn("session {}: {}", w.session, how.failure->message);
+    else
+      spdlog::info("session {}: {}", w.session, how.finished.stopped_by);
+    write_leader_of(w.session);
+    std::lock_guard lock(mutex_);
+    w.over = true;
+  }
+
+  void write_leader_of(const session_id& session) {
+    auto best = find_candidate(memory_, session);
+    if (!best)
+      return;
+    if (auto written = write_candidate(leader_folder(data_, best->what), best->what, best->in.opening.hardware); !written)
+      spdlog::warn("session {}: {}", session, written.error().message);
+  }
+
+  runtime& engine_;
+  const kb::store& memory_;
+  std::filesystem::path data_;
+  std::mutex mutex_;
+  std::list<watched> sessions_;
+};
+
+class daemon {
+public:
+  daemon(context& in, kb::store& memory, runtime& engine, session_desk& desk) : in_(in), memory_(memory), engine_(engine), desk_(desk) {}
+
+  /// Sessions that ran when the scheduler stopped; tried again until an agent serves them.
+  void find_unfinished() {
+    auto all = memory_.sessions();
+    if (!all)
+      return spdlog::error("the sessions cannot be read: {}", all.error().message);
+    for (const kb::session_summary& s : *all)
+      if (s.state == "running" || (s.state == "paused" && s.stopped_by == stopped_with_us))
+        unfinished_.insert(s.session);
+    if (!unfinished_.empty())
+      spdlog::info("{} unfinished session{} to go on with", unfinished_.size(), unfinished_.size() == 1 ? "" : "s");
+  }
+
+  void tick() {
+    desk_.tidy();
+    std::set<session_id> todo;
+    {
+      std::lock_guard lock(mutex_);
+      todo = unfinished_;
+    }
+    for (const session_id& session : todo) {
+      auto resumed = engine_.resume(session);
+      if (!resumed && resumed.error().code == errc::no_agent)
+        continue; // later
+      std::lock_guard lock(mutex_);
+      unfinished_.erase(session);
+      if (resumed) {
+        spdlog::info("session {}: goes on", session);
+        desk_.watch(session);
+      } else {
+        spdlog::error("session {}: cannot go on: {}", session, resumed.error().message);
+      }
+    }
+  }
+
+  client_reply answer(client_request& asked, const std::string& who) {
+    auto done = act(asked, who);
+    if (done)
+      return {.text = std::move(*done)};
+    return {.failure = done.error().message, .exit = static_cast<std::uint32_t>(exit_code(done.error().code))};
+  }
+
+private:
+  result<std::string> act(client_request& asked, const std::string& who) {
+    if (asked.what == "submit" && asked.session) {
+      KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
+      const std::string name = asked.session->subject.op.name;
+      KEVOLVE_TRY(session, engine_.submit(std::move(asked.session->subject), asked.session->on, std::move(asked.session->settings)));
+      spdlog::info("session {}: {} submitted by {}", session, name, who);
+      desk_.watch(session);
+      return object{{"session", session}, {"operator", name}}.dump();
+    }
+    if (asked.what == "sessions") {
+      KEVOLVE_TRY(all, memory_.sessions());
+      return sessions_answer(all);
+    }
+    if (asked.what == "agents") {
+      KEVOLVE_TRY(all, engine_.agents());
+      return agents_object(all).dump(2);
+    }
+    if (asked.what == "drain") {
+      KEVOLVE_TRY(drained, engine_.drain(asked.about));
+      if (drained == 0)
+        return error{errc::not_found, fmt::format("agent: found '{}', expected one of those that kevolve agents list shows", asked.about)};
+      spdlog::info("agent {} is drained, asked by {}", asked.about, who);
+      return object{{"agent", asked.about}, {"draining", drained}}.dump();
+    }
+    KEVOLVE_TRY(found, find_session(memory_, asked.about));
+    if (asked.what == "show")
+      return shown(found.session);
+    if (asked.what == "progress") {
+      const auto newest = desk_.progress_of(found.session);
+      return (newest ? progress_object(*newest) : object{{"session", found.session}, {"phase", found.state}}).dump();
+    }
+    if (asked.what == "pause") {
+      KEVOLVE_TRY_VOID(engine_.pause(found.session));
+    } else if (asked.what == "cancel") {
+      KEVOLVE_TRY_VOID(engine_.cancel(found.session));
+    } else if (asked.what == "resume") {
+      KEVOLVE_TRY(resumed, engine_.resume(found.session));
+      desk_.watch(resumed);
+    } else {
+      return error{errc::usage, fmt::format("request: found '{}', expected submit, sessions, show, progress, pause, resume, cancel, agents or drain", asked.what)};
+    }
+    spdlog::info("session {}: {}, asked by {}", found.session, asked.what, who);
+    return object{{"session", found.session}, {"done", asked.what}}.dump();
+  }
+
+  result<std::string> shown(const session_id& session) const {
+    KEVOLVE_TRY(events, memory_.events(session));
+    KEVOLVE_TRY(account, account_of(events));
+    report_facts facts;
+    facts.command = in_.command();
+    return session_answer(account, facts);
+  }
+
+  static object agents_object(const std::vector<agent_status>& all) {
+    object rows = object::array();
+    for (const agent_status& a : all) {
+      object devices = object::array();
+      for (const device_description& d : a.devices)
+        devices.push_back({{"name", d.name}, {"hardware", d.hardware}, {"target", to_string(d.on)}, {"slots", d.slots}});
+      rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", a.draining ? "draining" : "working"}, {"leases", a.leases}, {"credit", a.credit},
+                      {"silent_s", a.silent_s}, {"devices", devices}});
+    }
+    return rows;
+  }
+
+  context& in_;
+  kb::store& memory_;
+  runtime& engine_;
+  session_desk& desk_;
+  std::mutex mutex_;
+  std::set<session_id> unfinished_;
+};
+
+} // namespace
+
+result<int> serve(context& in, const serve_options& options) {
+  KEVOLVE_TRY(people, client_endpoint(options.listen));
+  KEVOLVE_TRY_VOID(prepare_data(in));
+  KEVOLVE_TRY(keys, cluster_keys::open(in.configured.data));
+  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, kb::access::read_write));
+  zmq::context_t sockets(1);
+  KEVOLVE_TRY(gate, gatekeeper::open(sockets.handle(), keys.allowed));
+  const link_security security{keys.own, keys.allowed};
+  runtime_settings how;
+  how.endpoint = options.listen;
+  how.zmq_context = sockets.handle();
+  how.security = security;
+  how.agent_wait_s = 2;
+  how.unserved_limit_s = unserved_limit_s;
+  KEVOLVE_TRY(engine, runtime::start(*memory, how));
+  {
+    session_desk desk(*engine, *memory, in.configured.data);
+    daemon self(in, *memory, *engine, desk);
+    self.find_unfinished();
+    KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
+    in.signals.on_signal([](int) {});
+    in.out.note(fmt::format("serving agents at {} and people at {}; data in {}; public key {}", options.listen, people, in.configured.data.string(), keys.own.public_key));
+    if (keys.allowed->all().empty())
+      in.out.note(fmt::format("nobody may come in yet: make keys with {} keys new NAME --role agent|client{}", in.command(), in.data_option()));
+    while (!in.signals.received()) {
+      self.tick();
+      for (int i = 0; i < 10 && !in.signals.received(); ++i)
+        std::this_thread::sleep_for(100ms);
+    }
+    in.out.note("stopping: running sessions are paused and go on when the scheduler is back");
+    port.reset();
+    engine.reset(); // ends the waits that the desk joins
+  }
+  return 0;
+}
+
+} // namespace kevolve::scheduler

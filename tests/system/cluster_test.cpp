@@ -1,0 +1,211 @@
+// A cluster of real processes on loopback: a scheduler, agents, people's commands. Keys decide who comes in; an agent that is killed gives its work
+// back; a scheduler that is killed goes on where it was.
+#include "actors/client_port.hpp"
+#include "scheduler/child.hpp"
+
+#include <csignal>
+#include <doctest/doctest.h>
+#include <filesystem>
+#include <fstream>
+#include <netinet/in.h>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace kevolve;
+using namespace kevolve::scheduler;
+using nlohmann::json;
+
+namespace {
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// Two neighbouring ports that nobody listens on.
+int free_port() {
+  for (int port = 20000 + ::getpid() % 20000;; port += 2) {
+    bool both = true;
+    for (const int each : {port, port + 1}) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+      sockaddr_in at{};
+      at.sin_family = AF_INET;
+      at.sin_port = htons(static_cast<std::uint16_t>(each));
+      at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      both &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+      ::close(fd);
+    }
+    if (both)
+      return port;
+  }
+}
+
+struct cluster {
+  std::filesystem::path at;
+  std::string endpoint;
+  int runs = 0;
+
+  cluster() {
+    std::string name = (std::filesystem::temp_directory_path() / "kevolve-cluster-XXXXXX").string();
+    at = mkdtemp(name.data());
+    endpoint = "tcp://127.0.0.1:" + std::to_string(free_port());
+    adopt_orphans();
+  }
+  ~cluster() {
+    std::error_code ignored;
+    std::filesystem::remove_all(at, ignored);
+  }
+  [[nodiscard]] std::string file(const std::string& name) const { return (at / name).string(); }
+
+  struct ended {
+    int status = -1;
+    std::string out, err;
+  };
+  ended kevolve(std::vector<std::string> line, std::chrono::seconds limit = std::chrono::seconds(120)) {
+    line.insert(line.begin(), KEVOLVE_EXECUTABLE);
+    const std::string out = file("out" + std::to_string(++runs)), err = file("err" + std::to_string(runs));
+    auto child = background_child::start(line, out, err);
+    REQUIRE(child);
+    const auto status = child->wait_for(limit);
+    REQUIRE_MESSAGE(status, line[1] << " did not end: " << text_of(err));
+    return {*status, text_of(out), text_of(err)};
+  }
+  /// A command of a person with the key `who`.
+  ended ask(std::vector<std::string> line, const std::string& who = "person") {
+    line.insert(line.end(), {"--scheduler", endpoint, "--key", file(who + ".key"), "--json"});
+    return kevolve(std::move(line));
+  }
+  void new_key(const std::string& name, const std::string& role) {
+    const auto made = kevolve({"keys", "new", name, "--role", role, "--out", file(name + ".key"), "--data", file("data")});
+    REQUIRE_MESSAGE(made.status == 0, made.err);
+  }
+  result<background_child> serve() {
+    return background_child::start({KEVOLVE_EXECUTABLE, "serve", "--listen", endpoint, "--data", file("data"), "--cache", file("cache")}, file("serve.out"), file("serve.err"));
+  }
+  result<background_child> agent(const std::string& key, const std::string& name) {
+    return background_child::start({KEVOLVE_AGENT, "--scheduler", endpoint, "--key", file(key + ".key"), "--name", name, "--cache",
+                                    (std::filesystem::temp_directory_path() / "kevolve-test-agent-cache").string(), "--compile-slots", "1"},
+                                   file(name + ".out"), file(name + ".err"));
+  }
+  json agents() {
+    const auto shown = ask({"agents", "list"});
+    return shown.status == 0 ? json::parse(shown.out) : json::array();
+  }
+  bool await_agents(std::size_t count) {
+    for (int i = 0; i < 300; ++i) {
+      if (agents().size() == count)
+        return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return false;
+  }
+  json show(const std::string& session) {
+    const auto shown = ask({"sessions", "show", session});
+    REQUIRE_MESSAGE(shown.status == 0, shown.err);
+    return json::parse(shown.out);
+  }
+};
+
+std::vector<std::string> short_session(const std::string& evaluations) {
+  return {"submit", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", evaluations, "--baselines", "none", "--seed", "1"};
+}
+
+} // namespace
+
+TEST_CASE("a session survives the death of an agent and of the scheduler, and ends with a verified leader") {
+  cluster c;
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client")})
+    c.new_key(name, role);
+  auto scheduler = c.serve();
+  REQUIRE(scheduler);
+  auto one = c.agent("fleet", "one"), two = c.agent("fleet", "two");
+  REQUIRE(one);
+  REQUIRE(two);
+  INFO(text_of(c.file("serve.err")) << text_of(c.file("one.err")));
+  REQUIRE(c.await_agents(2));
+
+  const auto submitted = c.ask(short_session("30"));
+  INFO(submitted.err);
+  REQUIRE(submitted.status == 0);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  const auto evaluated = [&] { return c.show(session)["evaluations"].get<int>(); };
+  for (int i = 0; i < 600 && evaluated() < 4; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  REQUIRE(evaluated() >= 4);
+
+  one->kill_tree(); // in the middle of whatever it does
+  const int before = evaluated();
+  scheduler->kill_tree();
+  auto again = c.serve();
+  REQUIRE(again);
+  REQUIRE(c.await_agents(1));
+  CHECK(evaluated() >= before); // what was shown was durable
+
+  const auto watched = c.ask({"sessions", "watch", session});
+  INFO(watched.err << text_of(c.file("serve.err")));
+  REQUIRE(watched.status == 0);
+  const json end = c.show(session);
+  CHECK(end["stopped_by"] == "evaluations");
+  CHECK(end["evaluations"] == 30);
+  CHECK(end["best"]["verified"] == true);
+  CHECK(end["outcomes"]["infrastructure"] == 0);
+
+  const auto drained = c.ask({"agents", "drain", "fleet.two"});
+  INFO(drained.err);
+  CHECK(drained.status == 0);
+  CHECK(c.agents()[0]["state"] == "draining");
+  ::kill(two->pid(), SIGTERM);
+  CHECK(two->wait_for(std::chrono::seconds(30)) == 0);
+  ::kill(again->pid(), SIGTERM);
+  CHECK(again->wait_for(std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("nobody comes in without a key on the list, with another role's, or with a revoked one") {
+  cluster c;
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client"), std::pair("gone", "client")})
+    c.new_key(name, role);
+  auto scheduler = c.serve();
+  REQUIRE(scheduler);
+  REQUIRE(c.ask({"sessions", "list"}).status == 0);
+  const auto people = client_endpoint(c.endpoint);
+  REQUIRE(people);
+  const auto scheduler_key = read_key(c.file("person.key"));
+  REQUIRE(scheduler_key);
+  const auto tried = [&](key_file key) { return ask_scheduler(*people, key, {client_protocol_version, "sessions", "", std::nullopt}, 0.5); };
+  CHECK(tried(*scheduler_key));
+
+  key_file stranger = *make_key("stranger", key_role::client);
+  stranger.scheduler = scheduler_key->scheduler;
+  for (int i = 0; i < 5; ++i)
+    CHECK_FALSE(tried(stranger));
+  CHECK_FALSE(tried(*read_key(c.file("fleet.key")))); // an agent's key on the people's port
+  key_file wrong = *scheduler_key;
+  wrong.scheduler = stranger.public_key; // somebody else at that address
+  CHECK_FALSE(tried(wrong));
+
+  CHECK(tried(*read_key(c.file("gone.key"))));
+  REQUIRE(c.kevolve({"keys", "revoke", "gone", "--data", c.file("data")}).status == 0);
+  CHECK_FALSE(tried(*read_key(c.file("gone.key"))));
+
+  auto intruder = background_child::start({KEVOLVE_AGENT, "--scheduler", c.endpoint, "--key", c.file("person.key"), "--cache", c.file("agent-cache")}, c.file("i.out"), c.file("i.err"));
+  REQUIRE(intruder);
+  CHECK(intruder->wait_for(std::chrono::seconds(30)) == 4); // a client's key file
+  CHECK(c.agents().empty());
+  std::filesystem::permissions(c.file("person.key"), std::filesystem::perms::group_read, std::filesystem::perm_options::add);
+  CHECK(c.ask({"sessions", "list"}).status == 4); // others may read it
+  scheduler->kill_tree();
+}
+
+TEST_CASE("a command without a scheduler to speak to says what is missing") {
+  cluster c;
+  CHECK(c.kevolve({"submit", "rms_norm_h4096", "--json"}).status == 2);
+  CHECK(c.kevolve({"submit", "rms_norm_h4096", "--scheduler", "nowhere", "--key", c.file("no.key")}).status == 2);
+  const auto missing = c.kevolve({"sessions", "list", "--scheduler", c.endpoint, "--key", c.file("no.key")});
+  CHECK(missing.status == 4);
+  CHECK(missing.err.find("no.key") != std::string::npos);
+}
