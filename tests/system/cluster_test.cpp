@@ -106,7 +106,7 @@ struct cluster {
   }
   json show(const std::string& session) {
     const auto shown = ask({"sessions", "show", session});
-    REQUIRE_MESSAGE(shown.status == 0, shown.err);
+    REQUIRE_MESSAGE(shown.status == 0, shown.err << text_of(at / "serve.err"));
     return json::parse(shown.out);
   }
 };
@@ -138,9 +138,13 @@ TEST_CASE("a session survives the death of an agent and of the scheduler, and en
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   REQUIRE(evaluated() >= 4);
 
-  one->kill_tree(); // in the middle of whatever it does
+  const auto kill_now = [](background_child& c) {
+    ::kill(c.pid(), SIGKILL);
+    CHECK(c.wait_for(std::chrono::seconds(10)) == 128 + SIGKILL);
+  };
+  kill_now(*one); // in the middle of whatever it does
   const int before = evaluated();
-  scheduler->kill_tree();
+  kill_now(*scheduler);
   auto again = c.serve();
   REQUIRE(again);
   REQUIRE(c.await_agents(1));
@@ -198,7 +202,8 @@ TEST_CASE("nobody comes in without a key on the list, with another role's, or wi
   CHECK(c.agents().empty());
   std::filesystem::permissions(c.file("person.key"), std::filesystem::perms::group_read, std::filesystem::perm_options::add);
   CHECK(c.ask({"sessions", "list"}).status == 4); // others may read it
-  scheduler->kill_tree();
+  ::kill(scheduler->pid(), SIGTERM);
+  CHECK(scheduler->wait_for(std::chrono::seconds(30)) == 0);
 }
 
 TEST_CASE("a command without a scheduler to speak to says what is missing") {
