@@ -66,6 +66,7 @@ void compile_jail::confine(command& what, const fs::path& folder, unsigned place
   if (!holds_)
     return;
   std::vector<std::string> a{wrapper_, "--unshare-user", "--unshare-all", "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--die-with-parent",
+                             "--as-pid-1", // waited for by bubblewrap itself: one that only hears of its end leaves a zombie behind
                              "--ro-bind", "/usr", "/usr"};
   for (const char* root : {"/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"})
     add_root_folder(a, root);

@@ -26,7 +26,11 @@ constexpr std::array switches{
     "align-loops"sv, "align-functions"sv, "align-jumps"sv, "align-labels"sv, "strict-aliasing"sv, "aliasing"sv, "wrapv"sv,
     "exceptions"sv, "rtti"sv, "asynchronous-unwind-tables"sv, "stack-protector"sv, "plt"sv, "semantic-interposition"sv, "visibility"sv,
     "builtin"sv, "branch-count-reg"sv, "tree-vrp"sv, "tree-pre"sv, "if-conversion"sv, "if-conversion2"sv, "store-merging"sv,
-    "allow-store-data-races"sv, "tree-ter"sv, "split-wide-types"sv, "live-range-shrinkage"sv, "ira-region"sv, "ira-algorithm"sv};
+    "allow-store-data-races"sv, "tree-ter"sv, "split-wide-types"sv, "live-range-shrinkage"sv, "ira-region"sv, "ira-algorithm"sv,
+    "float-store"sv, "single-precision-constant"sv, "stack-protector-strong"sv, "merge-all-constants"sv, "function-sections"sv, "data-sections"sv, "common"sv, "ident"sv,
+    "cf-protection"sv, "stack-clash-protection"sv, "ira-loop-pressure"sv, "tree-sra"sv, "ipa-sra"sv, "tree-dce"sv, "graphite-identity"sv, "finite-loops"sv,
+    "delete-null-pointer-checks"sv, "fp-int-builtin-inexact"sv, "trapv"sv, "strict-overflow"sv, "cx-fortran-rules"sv, "non-call-exceptions"sv, "coroutines"sv, "concepts"sv,
+    "template-depth"sv, "constexpr-depth"sv, "threadsafe-statics"sv, "unsigned-char"sv, "signed-char"sv, "short-enums"sv, "permissive"sv};
 
 constexpr std::array whole{"-w"sv, "-g0"sv, "-pthread"sv, "-pipe"sv, "-pedantic"sv};
 

@@ -161,6 +161,13 @@ namespaces::~namespaces() {
     ::syscall(SYS_pidfd_send_signal, inside_, SIGKILL, nullptr, 0); // the first process inside: the kernel ends the others with it
     ::close(inside_);
   }
+  // Bubblewrap reaps the process inside and ends by itself; killed before that it would leave it to whoever adopts it.
+  for (int i = 0; wrapper_ > 0 && i < 1000; ++i) {
+    if (::waitpid(wrapper_, nullptr, WNOHANG) == wrapper_)
+      wrapper_ = -1;
+    else
+      ::usleep(1000);
+  }
   if (wrapper_ > 0) {
     ::kill(wrapper_, SIGKILL);
     while (::waitpid(wrapper_, nullptr, 0) < 0 && errno == EINTR) {

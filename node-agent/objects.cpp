@@ -22,13 +22,14 @@ constexpr std::array math{
     "expm1"sv, "log"sv, "log2"sv, "log10"sv, "log1p"sv, "logb"sv, "ilogb"sv, "pow"sv, "sqrt"sv, "cbrt"sv, "hypot"sv, "erf"sv, "erfc"sv, "tgamma"sv, "lgamma"sv,
     "floor"sv, "ceil"sv, "round"sv, "roundeven"sv, "trunc"sv, "rint"sv, "nearbyint"sv, "lround"sv, "llround"sv, "lrint"sv, "llrint"sv, "fmod"sv, "remainder"sv,
     "remquo"sv, "fma"sv, "fmax"sv, "fmin"sv, "fdim"sv, "fabs"sv, "copysign"sv, "nan"sv, "nextafter"sv, "nexttoward"sv, "ldexp"sv, "frexp"sv, "modf"sv, "scalbn"sv,
-    "scalbln"sv, "sincos"sv, "j0"sv, "j1"sv, "jn"sv, "y0"sv, "y1"sv, "yn"sv, "lgamma_r"sv, "__isnan"sv, "__isinf"sv, "__finite"sv, "__signbit"sv, "__fpclassify"sv};
+    "scalbln"sv, "sincos"sv, "j0"sv, "j1"sv, "jn"sv, "y0"sv, "y1"sv, "yn"sv, "lgamma_r"sv, "__isnan"sv, "__isinf"sv, "__finite"sv, "__signbit"sv, "__fpclassify"sv, "cabs"sv, "carg"sv, "cexp"sv, "clog"sv, "cpow"sv, "csqrt"sv, "csin"sv, "ccos"sv, "ctan"sv, "csinh"sv, "ccosh"sv, "ctanh"sv,
+    "casin"sv, "cacos"sv, "catan"sv, "cproj"sv, "creal"sv, "cimag"sv, "conj"sv};
 
 constexpr std::array whole{
     // memory and plain algorithms of the C library
     "memcpy"sv, "memmove"sv, "memset"sv, "memcmp"sv, "bcmp"sv, "memchr"sv, "strlen"sv, "malloc"sv, "calloc"sv, "realloc"sv, "free"sv, "aligned_alloc"sv, "posix_memalign"sv,
     "memalign"sv, "__memcpy_chk"sv, "__memmove_chk"sv, "__memset_chk"sv, "qsort"sv, "bsearch"sv, "abs"sv, "labs"sv, "llabs"sv, "abort"sv,
-    "__assert_fail"sv, "__stack_chk_fail"sv, "__tls_get_addr"sv, "_GLOBAL_OFFSET_TABLE_"sv, "__dso_handle"sv,
+    "__assert_fail"sv, "_ZSt21__glibcxx_assert_failPKciS0_S0_"sv, "strcmp"sv, "memrchr"sv, "mempcpy"sv, "ffs"sv, "ffsl"sv, "ffsll"sv, "__libc_single_threaded"sv, "__stack_chk_fail"sv, "__tls_get_addr"sv, "_GLOBAL_OFFSET_TABLE_"sv, "__dso_handle"sv,
     // floating-point environment: the process's own
     "fesetround"sv, "fegetround"sv, "feclearexcept"sv, "fetestexcept"sv, "feraiseexcept"sv, "feholdexcept"sv, "fesetenv"sv, "fegetenv"sv, "feupdateenv"sv,
     // C++: memory, exceptions, local statics
@@ -37,7 +38,7 @@ constexpr std::array whole{
     "_ZnwmSt11align_val_tRKSt9nothrow_t"sv, "_ZnamSt11align_val_tRKSt9nothrow_t"sv, "_ZSt7nothrow"sv, "_ZdlPvRKSt9nothrow_t"sv, "_ZdaPvRKSt9nothrow_t"sv,
     "__cxa_guard_acquire"sv, "__cxa_guard_release"sv, "__cxa_guard_abort"sv, "__cxa_begin_catch"sv, "__cxa_end_catch"sv, "__cxa_allocate_exception"sv,
     "__cxa_free_exception"sv, "__cxa_throw"sv, "__cxa_rethrow"sv, "__cxa_pure_virtual"sv, "__cxa_throw_bad_array_new_length"sv, "__cxa_atexit"sv,
-    "__cxa_get_exception_ptr"sv, "__cxa_bad_cast"sv, "__cxa_init_primary_exception"sv, "__dynamic_cast"sv, "__gxx_personality_v0"sv, "__gcc_personality_v0"sv,
+    "__cxa_get_exception_ptr"sv, "__cxa_bad_cast"sv, "__cxa_bad_typeid"sv, "__cxa_init_primary_exception"sv, "__dynamic_cast"sv, "__gxx_personality_v0"sv, "__gcc_personality_v0"sv,
     "_Unwind_Resume"sv, "_Unwind_Resume_or_Rethrow"sv, "_ZSt9terminatev"sv, "_ZSt11_Hash_bytesPKvmm"sv, "__cpu_model"sv, "__cpu_indicator_init"sv, "__cpu_features2"sv,
     // libgcc's comparisons of quadruple precision
     "__eqtf2"sv, "__netf2"sv, "__lttf2"sv, "__letf2"sv, "__gttf2"sv, "__getf2"sv};
@@ -45,7 +46,7 @@ constexpr std::array whole{
 // OpenMP of GCC and of LLVM, vector math, type information, and what the standard library's containers call.
 constexpr std::array beginnings{"GOMP_"sv, "omp_"sv, "__kmpc_"sv, "_ZGV"sv, "_ZTI"sv, "_ZTS"sv, "_ZTV"sv, "_ZNKSt8__detail20_Prime_rehash_policy"sv, "_ZNSt9exception"sv,
                                 "_ZNKSt9exception"sv, "_ZNSt13runtime_error"sv, "_ZNKSt13runtime_error"sv, "_ZNSt11logic_error"sv, "_ZNKSt11logic_error"sv,
-                                "_ZNSt9bad_alloc"sv, "_ZNSt12out_of_range"sv, "_ZNSt12length_error"sv, "_ZNSt16invalid_argument"sv, "_ZNSt12domain_error"sv};
+                                "_ZNSt9bad_alloc"sv, "_ZNSt12out_of_range"sv, "_ZNSt12length_error"sv, "_ZNSt16invalid_argument"sv, "_ZNSt12domain_error"sv, "_ZNSt8bad_cast"sv, "_ZNSt8__detail15_List_node_base"sv};
 
 // libgcc's arithmetic: __divti3, __extendhfsf2, …
 constexpr std::array arithmetic{"__extend"sv, "__trunc"sv, "__float"sv, "__fix"sv, "__mul"sv, "__div"sv, "__udiv"sv, "__mod"sv, "__umod"sv, "__pow"sv, "__popcount"sv,

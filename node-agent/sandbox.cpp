@@ -134,6 +134,12 @@ void sandbox::test(defence what) {
     filter_ = std::move(*made);
     detail = std::to_string(filter_.size() / 8) + " instructions";
   }
+  if (what == defence::limits)
+    detail = "8 GiB of memory, no files, no core dumps, " + std::string(identity_ ? "256 threads" : "threads unlimited (not root)");
+  else if (what == defence::landlock)
+    detail = "ABI " + std::to_string(::syscall(444, nullptr, 0, 1)) + ": libraries may be read, nothing else";
+  else if (what == defence::descriptors)
+    detail = "the judge's channel and /dev/null";
   defences_off others;
   for (const defence each : layers_in_order)
     if (each != what)

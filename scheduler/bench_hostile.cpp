@@ -373,8 +373,8 @@ private:
 } // namespace
 
 result<int> bench_hostile(context& in, const hostile_options& options) {
-  const fs::path home = agent::find_beside_executable("tests/hostile");
-  if (home.empty())
+  const fs::path programs = agent::find_beside_executable("tests/hostile/programs"), home = programs.parent_path();
+  if (programs.empty())
     return error{errc::configuration, "tests/hostile was not found beside this executable: run it from a checkout"};
   std::error_code failed;
   const fs::path cache = fs::temp_directory_path() / fmt::format("kevolve-hostile-{}", ::getpid());
