@@ -4,7 +4,8 @@
 // slack (expectation.hpp). The slack is 8 * eps * sqrt(K) * (root mean square of the expected row) where the graph sums K > 1 terms, eps
 // being float32's (float64's for float64 operators): the error of a sum of K rounded terms relative to its row, which matters where terms
 // cancel and is far below what a wrong or lower-precision kernel makes; adversarial cases add what the operator's own conditioning makes
-// of rounding errors. NaN must meet NaN and Inf an Inf of the same sign; an expected value past the type's range counts as Inf. Integers,
+// of rounding errors. NaN must meet NaN, except that in a row where NaN is expected anywhere it may stand elsewhere, too (with -ffast-math a
+// reciprocal root of infinity is NaN, not 0: honest, and no finite number is excused); and Inf must meet an Inf of the same sign; an expected value past the type's range counts as Inf. Integers,
 // booleans and operators declared bitwise must be equal. `matched_ratio` of the elements have to match; NaN and Inf always.
 #pragma once
 

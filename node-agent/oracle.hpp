@@ -14,7 +14,7 @@
 namespace kevolve::agent {
 
 /// Raised when the interpreter, the inputs that are drawn or the comparison change: part of the key of every cached verdict.
-inline constexpr const char* oracle_version = "1";
+inline constexpr const char* oracle_version = "2";
 
 /// A dense row-major tensor at the oracle's precision: floating types as double, integers and booleans as int64.
 struct oracle_tensor {

@@ -66,7 +66,7 @@ TEST_CASE("NaN must meet NaN and Inf an Inf of the same sign, whatever the match
   tolerance loose{1, 1, 0.1, false};
   for (auto wrong : std::vector<std::vector<double>>{
            {0, infinity, -infinity, 1}, {not_a_number, -infinity, -infinity, 1}, {not_a_number, infinity, 3e38, 1},
-           {not_a_number, infinity, -infinity, not_a_number}, {not_a_number, infinity, -infinity, infinity}})
+           {not_a_number, infinity, -infinity, infinity}})
     CHECK_FALSE(compare(e, bytes_of(dtype::float32, wrong), loose).agrees);
 }
 
@@ -131,4 +131,22 @@ TEST_CASE("numbers of every type survive writing and reading, and rounding is to
   CHECK(back[0] == infinity);
   decode(dtype::bfloat16, bytes_of(dtype::bfloat16, {not_a_number}), back.data());
   CHECK(std::isnan(back[0]));
+}
+
+TEST_CASE("in a row that holds NaN more of it is honest, finite numbers and other rows are not excused") {
+  expected_output expected;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  expected.exact = {dtype::float32, {2, 3}, {0, nan, 0, 1, 2, 3}, {}};
+  const auto agrees = [&](std::vector<float> found, bool bitwise = false) {
+    tolerance allowed;
+    allowed.bitwise = bitwise;
+    return compare(expected, std::as_bytes(std::span(found)), allowed).agrees;
+  };
+  const float n = std::numeric_limits<float>::quiet_NaN();
+  CHECK(agrees({0, n, 0, 1, 2, 3}));
+  CHECK(agrees({n, n, n, 1, 2, 3}));
+  CHECK_FALSE(agrees({0, 0, 0, 1, 2, 3})); // finite where NaN is expected
+  CHECK_FALSE(agrees({5, n, 0, 1, 2, 3}));
+  CHECK_FALSE(agrees({n, n, n, n, 2, 3})); // another row
+  CHECK_FALSE(agrees({n, n, n, 1, 2, 3}, true));
 }
