@@ -224,6 +224,7 @@ public:
   }
 
   result<void> run() {
+    KEVOLVE_TRY_VOID(leave_out_undefended());
     for (std::uint32_t i = 0; i < options_.repeat; ++i)
       KEVOLVE_TRY_VOID(phase("defended", [](const hostile_program&) { return std::optional(defences_off()); },
                              [&](const hostile_program& p, const evaluation& e) { defended(p, e); }));
@@ -235,6 +236,18 @@ public:
       KEVOLVE_TRY_VOID(phase("only " + std::string(agent::defence_names[d]), [&](const hostile_program& p) { return one_on(p, static_cast<defence>(d)); },
                              [&](const hostile_program& p, const evaluation& e) { alone(p, e, static_cast<defence>(d)); }));
     return honest();
+  }
+
+  /// What this host has no layer against is said, not tried.
+  result<void> leave_out_undefended() {
+    KEVOLVE_TRY(host, start({}));
+    std::erase_if(programs_, [&](const hostile_program& p) {
+      const bool open = !p.stopped_by.empty() && std::all_of(p.stopped_by.begin(), p.stopped_by.end(), [&](defence d) { return missing_.count(std::string(agent::to_string(d))) > 0; });
+      if (open)
+        skipped_.push_back(p.name + " (this host has none of its defences)");
+      return open;
+    });
+    return {};
   }
 
   int answer() const {
@@ -264,8 +277,8 @@ private:
         off.add(d);
     return off;
   }
-  static std::optional<defences_off> one_on(const hostile_program& p, defence d) {
-    if (std::find(p.stopped_by.begin(), p.stopped_by.end(), d) == p.stopped_by.end() || p.stopped_by.size() == 1) // alone it stands in "defended" already
+  std::optional<defences_off> one_on(const hostile_program& p, defence d) const {
+    if (missing_.count(std::string(agent::to_string(d))) > 0 || std::find(p.stopped_by.begin(), p.stopped_by.end(), d) == p.stopped_by.end() || p.stopped_by.size() == 1) // alone it stands in "defended" already
       return std::nullopt;
     return all_off(p).remove(d);
   }
@@ -282,6 +295,8 @@ private:
       for (const auto& [what, finding] : host->self_test()) {
         if (what == "sandbox")
           sandbox_ = finding;
+        if (what.starts_with("sandbox ") && finding.starts_with("MISSING"))
+          missing_.insert(what.substr(8));
         else if (const auto at = finding.find("users "); what.starts_with("sandbox ") && at != std::string::npos)
           left_.watch(static_cast<unsigned>(std::strtoul(finding.c_str() + at + 6, nullptr, 10)));
       }
@@ -364,6 +379,7 @@ private:
   std::vector<hostile_program> programs_;
   std::vector<honest_kernel> kernels_;
   std::vector<std::string> skipped_;
+  std::set<std::string> missing_; // layers
   std::vector<finding> findings_;
   leftovers left_;
   std::size_t runs_ = 0, escapes_ = 0, wrong_ = 0, dead_ = 0, holes_ = 0, leftovers_ = 0, canaries_ = 0, rejected_ = 0, quarantined_ = 0;
