@@ -260,6 +260,8 @@ result<int> serve(context& in, const serve_options& options) {
     self.find_unfinished();
     KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
     in.signals.on_signal([](int) {});
+    if (spdlog::get_level() > spdlog::level::info)
+      spdlog::set_level(spdlog::level::info); // who asked for what is a daemon's business
     in.out.note(fmt::format("serving agents at {} and people at {}; data in {}; public key {}", options.listen, people, in.configured.data.string(), keys.own.public_key));
     if (keys.allowed->all().empty())
       in.out.note(fmt::format("nobody may come in yet: make keys with {} keys new NAME --role agent|client{}", in.command(), in.data_option()));
