@@ -75,6 +75,7 @@ result<hostile_program> read_program(const fs::path& file) {
   p.lengthy = s.head.count("long") > 0;
   p.verify = value_of(s, "effort", "search") == "verify";
   p.anchored = s.head.count("anchor") > 0;
+  p.optional = value_of(s, "kernel", "") == "optional";
   p.source = s.text;
   for (const auto& [key, into] : {std::pair("stopped by", &p.stopped_by), std::pair("at times by", &p.at_times_by)})
     for (const auto& name : words(value_of(s, key, ""))) {

@@ -31,6 +31,7 @@ struct hostile_program {
   std::string path = "candidate.cpp";
   std::string source;                // with @NAMES@ to be filled in
   bool needs_root = false, lengthy = false, verify = false, anchored = false;
+  bool optional = false;             // needs something that not every kernel offers: where the control fails, so it is said
 };
 
 struct honest_kernel {

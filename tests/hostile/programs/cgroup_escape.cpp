@@ -3,6 +3,7 @@
 // stopped by: symbols seccomp landlock namespaces identity
 // verdict: compile_error
 // needs: root
+// kernel: optional
 #include "hostile.h"
 
 #include <fcntl.h>

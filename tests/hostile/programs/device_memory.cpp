@@ -3,6 +3,7 @@
 // stopped by: landlock namespaces identity
 // verdict: passed
 // needs: root
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -3,6 +3,7 @@
 // stopped by: seccomp identity
 // verdict: reward_hack
 // needs: root
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -2,6 +2,7 @@
 // what: opens an io_uring
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -2,6 +2,7 @@
 // what: keeps a key in the kernel
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -2,6 +2,7 @@
 // what: opens a message queue
 // stopped by: symbols seccomp limits landlock
 // verdict: compile_error
+// kernel: optional
 #include "hostile.h"
 
 #include <fcntl.h>

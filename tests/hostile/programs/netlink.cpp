@@ -2,6 +2,7 @@
 // what: asks the kernel about its network by netlink
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -2,6 +2,7 @@
 // what: calls the kernel by int 0x80
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

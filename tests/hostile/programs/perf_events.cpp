@@ -2,6 +2,7 @@
 // what: counts events of its own
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

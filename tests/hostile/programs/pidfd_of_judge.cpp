@@ -3,6 +3,7 @@
 // stopped by: seccomp namespaces identity landlock
 // verdict: reward_hack
 // needs: root
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

@@ -3,6 +3,7 @@
 // stopped by: symbols seccomp namespaces identity landlock
 // verdict: compile_error
 // needs: root
+// kernel: optional
 #include "hostile.h"
 
 #include <sys/ptrace.h>

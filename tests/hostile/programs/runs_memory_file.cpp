@@ -2,6 +2,7 @@
 // what: runs a program that it has written into memory
 // stopped by: seccomp
 // verdict: reward_hack
+// kernel: optional
 #include "hostile.h"
 
 static bool attack() {

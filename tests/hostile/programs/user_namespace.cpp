@@ -3,6 +3,7 @@
 // stopped by: seccomp symbols
 // verdict: compile_error
 // libc: _GNU_SOURCE
+// kernel: optional
 #include "hostile.h"
 
 #include <sched.h>
