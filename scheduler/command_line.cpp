@@ -86,6 +86,7 @@ private:
   void add_cluster() {
     CLI::App* s = command(app_, "serve", "the scheduler as a daemon: agents and people's commands come in by key");
     s->add_option("--listen", serve_.listen, "where agents connect; people's commands come to the next port")->type_name("tcp://HOST:PORT");
+    s->add_option("--http", serve_.http, "/healthz, /readyz and /metrics for Prometheus, read only (default: none)")->type_name("HOST:PORT");
     s->callback([this] { line_.run = [this](context& in) { return serve(in, serve_); }; });
 
     CLI::App* c = command(app_, "submit", "sessions for a running scheduler");

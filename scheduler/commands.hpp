@@ -105,6 +105,7 @@ result<int> bench_model(context& in);
 
 struct serve_options {
   std::string listen = "tcp://127.0.0.1:7400"; // for agents; people's commands come to the next port
+  std::string http;                   // HOST:PORT of /healthz, /readyz and /metrics; empty: none
 };
 /// The scheduler as a daemon, until a signal.
 result<int> serve(context& in, const serve_options& options);

@@ -10,16 +10,21 @@
 #include "scheduler/session_lookup.hpp"
 #include "scheduler/single_host.hpp"
 #include "scheduler/specification.hpp"
+#include "scheduler/status_page.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <list>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <spdlog/spdlog.h>
 #include <thread>
+#include <unistd.h>
 #include <zmq.hpp>
 
 namespace kevolve::scheduler {
@@ -156,6 +161,48 @@ public:
     }
   }
 
+  /// For Prometheus.
+  std::string metrics() {
+    metrics_text m;
+    if (auto all = memory_.sessions()) {
+      std::map<std::string, double> states;
+      double evaluations = 0;
+      for (const kb::session_summary& s : *all)
+        ++states[s.state], evaluations += s.evaluations;
+      m.begin("kevolve_sessions", "gauge", "Sessions by state.");
+      for (const auto& [state, count] : states)
+        m.value(count, {{"state", state}});
+      m.begin("kevolve_evaluations_total", "counter", "Evaluations in the store, over all sessions.");
+      m.value(evaluations);
+    }
+    if (auto all = engine_.agents()) {
+      m.begin("kevolve_agents", "gauge", "Agents that are connected.");
+      m.value(static_cast<double>(all->size()));
+      m.begin("kevolve_agent_leases", "gauge", "Leases that an agent holds.");
+      for (const agent_status& a : *all)
+        m.value(a.leases, {{"agent", a.name}, {"state", a.draining ? "draining" : "working"}});
+      m.begin("kevolve_agent_silent_seconds", "gauge", "Seconds since an agent was heard.");
+      for (const agent_status& a : *all)
+        m.value(a.silent_s, {{"agent", a.name}});
+    }
+    long pages = 0, resident = 0;
+    if (std::ifstream in("/proc/self/statm"); in >> pages >> resident) {
+      m.begin("process_resident_memory_bytes", "gauge", "Resident memory of the scheduler.");
+      m.value(static_cast<double>(resident * ::sysconf(_SC_PAGESIZE)));
+    }
+    std::error_code failed;
+    double descriptors = 0;
+    for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/fd", failed))
+      ++descriptors;
+    m.begin("process_open_fds", "gauge", "Open descriptors of the scheduler.");
+    m.value(descriptors);
+    return m.text();
+  }
+  std::string why_not_ready() const {
+    const auto good = memory_.health();
+    return good ? std::string() : good.error().message;
+  }
+
   client_reply answer(client_request& asked, const std::string& who) {
     auto done = act(asked, who);
     if (done)
@@ -259,6 +306,11 @@ result<int> serve(context& in, const serve_options& options) {
     daemon self(in, *memory, *engine, desk);
     self.find_unfinished();
     KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
+    std::unique_ptr<status_page> page;
+    if (!options.http.empty()) {
+      KEVOLVE_TRY(opened, status_page::open(options.http, {[&] { return self.metrics(); }, [&] { return self.why_not_ready(); }}));
+      page = std::move(opened);
+    }
     in.signals.on_signal([](int) {});
     if (spdlog::get_level() > spdlog::level::info)
       spdlog::set_level(spdlog::level::info); // who asked for what is a daemon's business
@@ -271,6 +323,7 @@ result<int> serve(context& in, const serve_options& options) {
         std::this_thread::sleep_for(100ms);
     }
     in.out.note("stopping: running sessions are paused and go on when the scheduler is back");
+    page.reset();
     port.reset();
     engine.reset(); // ends the waits that the desk joins
   }

@@ -27,33 +27,33 @@ std::string text_of(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// Two neighbouring ports that nobody listens on.
+/// The first of three neighbouring ports that nobody listens on: agents, people, monitoring.
 int free_port() {
-  for (int port = 20000 + ::getpid() % 20000;; port += 2) {
-    bool both = true;
-    for (const int each : {port, port + 1}) {
+  for (int port = 20000 + ::getpid() % 20000;; port += 3) {
+    bool all = true;
+    for (const int each : {port, port + 1, port + 2}) {
       const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
       sockaddr_in at{};
       at.sin_family = AF_INET;
       at.sin_port = htons(static_cast<std::uint16_t>(each));
       at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      both &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+      all &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
       ::close(fd);
     }
-    if (both)
+    if (all)
       return port;
   }
 }
 
 struct cluster {
   std::filesystem::path at;
-  std::string endpoint;
+  int port = free_port();
+  std::string endpoint = "tcp://127.0.0.1:" + std::to_string(port);
   int runs = 0;
 
   cluster() {
     std::string name = (std::filesystem::temp_directory_path() / "kevolve-cluster-XXXXXX").string();
     at = mkdtemp(name.data());
-    endpoint = "tcp://127.0.0.1:" + std::to_string(free_port());
     adopt_orphans();
   }
   ~cluster() {
@@ -204,6 +204,44 @@ TEST_CASE("nobody comes in without a key on the list, with another role's, or wi
   CHECK(c.ask({"sessions", "list"}).status == 4); // others may read it
   ::kill(scheduler->pid(), SIGTERM);
   CHECK(scheduler->wait_for(std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("monitoring is told that the scheduler lives, is ready, and what it does") {
+  cluster c;
+  c.new_key("fleet", "agent");
+  c.new_key("person", "client");
+  const int port = c.port + 2;
+  const std::string http = "127.0.0.1:" + std::to_string(port);
+  auto scheduler = background_child::start({KEVOLVE_EXECUTABLE, "serve", "--listen", c.endpoint, "--http", http, "--data", c.file("data")}, c.file("serve.out"), c.file("serve.err"));
+  REQUIRE(scheduler);
+  REQUIRE(c.ask({"sessions", "list"}).status == 0);
+  const auto page = [&](const std::string& path) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<std::uint16_t>(port));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::string text;
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0) {
+      const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+      (void)!::write(fd, request.data(), request.size());
+      char buffer[4096];
+      for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    return text;
+  };
+  CHECK(page("/healthz").find("200 OK") != std::string::npos);
+  CHECK(page("/readyz").find("ready") != std::string::npos);
+  const std::string metrics = page("/metrics");
+  CHECK(metrics.find("# TYPE kevolve_agents gauge\nkevolve_agents 0\n") != std::string::npos);
+  CHECK(metrics.find("kevolve_evaluations_total 0\n") != std::string::npos);
+  CHECK(metrics.find("process_open_fds ") != std::string::npos);
+  CHECK(page("/else").find("404") != std::string::npos);
+  ::kill(scheduler->pid(), SIGTERM);
+  CHECK(scheduler->wait_for(std::chrono::seconds(30)) == 0);
+  CHECK(c.kevolve({"serve", "--http", "nowhere", "--data", c.file("data")}).status == 2);
 }
 
 TEST_CASE("a command without a scheduler to speak to says what is missing") {
