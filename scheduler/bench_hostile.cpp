@@ -142,14 +142,26 @@ public:
   }
 
 private:
+  [[nodiscard]] bool is_ours(unsigned user) const {
+    return std::any_of(users_.begin(), users_.end(), [&](unsigned first) { return user >= first && user < first + 64; });
+  }
+  /// A zombie whose parent is process 1: ended, and init's to reap.
+  static bool waits_for_init(const fs::path& process) {
+    std::ifstream in(process / "stat");
+    std::string line;
+    std::getline(in, line);
+    const auto after_name = line.rfind(')');
+    return after_name != std::string::npos && line.compare(after_name + 1, 5, " Z 1 ") == 0;
+  }
   std::set<std::string> all() const {
     std::set<std::string> found;
     std::error_code failed;
     for (const auto& entry : fs::directory_iterator("/proc", failed)) {
       struct stat about {};
       const std::string pid = entry.path().filename().string();
-      if (std::all_of(pid.begin(), pid.end(), [](char c) { return c >= '0' && c <= '9'; }) && ::stat(entry.path().c_str(), &about) == 0 && std::any_of(users_.begin(), users_.end(), [&](unsigned first) { return about.st_uid >= first && about.st_uid < first + 64; }))
-        { std::ifstream line(entry.path() / "status"); std::string name, state; std::getline(line, name); for (std::string l; std::getline(line, l);) if (l.starts_with("State:") || l.starts_with("PPid:")) state += " " + l; if (state.find("Z (zombie)") == std::string::npos || state.find("PPid:\t1") == std::string::npos) found.insert("process " + pid + " of user " + std::to_string(about.st_uid) + " " + name + state); }
+      const bool number = std::all_of(pid.begin(), pid.end(), [](char c) { return c >= '0' && c <= '9'; });
+      if (number && ::stat(entry.path().c_str(), &about) == 0 && is_ours(about.st_uid) && !waits_for_init(entry.path()))
+        found.insert("process " + pid + " of user " + std::to_string(about.st_uid));
     }
     for (const char* folder : {"/tmp", "/dev/shm", "/etc", "/dev/mqueue"})
       for (const auto& entry : fs::directory_iterator(folder, failed))
