@@ -13,6 +13,8 @@ std::size_t spatial_rank(const std::string& op) { return op.find("3d") != std::s
 /// Scale factor of spatial dimension d where the call carries one, else 0.
 double given_scale(lowering& l, std::size_t d, std::size_t rank) {
   static constexpr const char* names[] = {"scales_d", "scales_h", "scales_w"};
+  if (const argument* all = l.find("scale_factors"); all && d < all->items.size()) // the form that PyTorch 1.13 traces to
+    return all->items[d].kind == argument_kind::real ? all->items[d].real : 0;
   return l.real(rank == 1 ? "scales" : names[3 - rank + d]).value_or(0);
 }
 

@@ -120,6 +120,9 @@ TEST_CASE("every operation agrees with PyTorch in float64") {
   std::set<std::string> operations;
   for (const auto& refused : (*file)["refused"])
     FAIL_CHECK(refused["name"].get<std::string>() << " was not traced: " << refused["why"].get<std::string>());
+  for (const auto& lacking : (*file)["lacking"])
+    MESSAGE("not done by this PyTorch: " << lacking["name"].get<std::string>() << ": " << lacking["why"].get<std::string>());
+  CHECK(10 * (*file)["lacking"].size() <= (*file)["cases"].size());
   for (const auto& c : (*file)["cases"]) {
     auto why = run_case(c, operations);
     CHECK_MESSAGE(why.empty(), c["definition"]["name"].get<std::string>() << ": " << why);
