@@ -13,7 +13,7 @@ namespace {
 
 constexpr double cached_bytes = 64e6; // data of a workload below this may be warm in some cache when a block begins
 constexpr double idle_share = 0.05, clock_slack_s = 0.02; // threads that go to sleep, and what the kernel counts late
-constexpr int audited_calls = 2;
+constexpr int audited_calls = 2, most_audited_calls = 6;
 constexpr double audit_factor = 4, audit_slack_s = 150e-6, cold_bytes_per_s = 2e9; // waking threads; memory that is in no cache and in no page table
 constexpr double most_audited_bytes = 1e9;
 
@@ -218,30 +218,31 @@ void judge::watch_clock(attempt& a) {
 /// Another measurement of what a leader claims: single calls on inputs that no process of it has ever seen, compared in full. What remembers
 /// results, or does many calls' work in one, is many times slower here than it claimed; an honest kernel only by what cold memory costs.
 void judge::audit(attempt& a, std::size_t w) {
-  const double claimed_s = a.verdict.timings[w].latency_s;
-  double least_s = 0, bytes = 0;
-  for (int i = 0; i < audited_calls; ++i) {
+  test_case& known = a.cases.timed(w)[0];
+  const double claimed_s = a.verdict.timings[w].latency_s, bytes = static_cast<double>(known.inputs->bytes() + known.outputs->bytes());
+  const double possible_s = audit_factor * claimed_s + audit_slack_s + bytes / cold_bytes_per_s;
+  if (bytes > most_audited_bytes)
+    return;
+  double least_s = 0;
+  // More calls where they seem slow: on a busy host one or two honest ones may be.
+  for (int i = 0; i < audited_calls || (i < most_audited_calls && least_s > possible_s); ++i) {
     auto fresh = a.cases.unseen(w, secret_());
     if (!fresh)
       return a.fail(outcome::infrastructure, fresh.error().message);
+    a.deadline = std::max(a.deadline, now_s() + a.what.call_limit_s); // the oracle's time is not the candidate's
     test_case& c = **fresh;
-    bytes = static_cast<double>(c.inputs->bytes() + c.outputs->bytes());
-    if (bytes > most_audited_bytes)
-      return;
     a.candidate.mapped.erase(c.slot);
-    if (!a.accept(ensure_mapped(a.candidate, a.cases, c, a.limit()), c.name))
-      return;
-    test_case& known = a.cases.timed(w)[0]; // wakes its threads
-    if (!a.accept(ensure_mapped(a.candidate, a.cases, known, a.limit()), known.name) || !a.accept(a.candidate.process->call(known.slot, 1, a.limit(), 0), known.name))
+    for (test_case* each : {&c, &known})
+      if (!a.accept(ensure_mapped(a.candidate, a.cases, *each, a.limit()), each->name))
+        return;
+    if (!a.accept(a.candidate.process->call(known.slot, 1, a.limit()), known.name)) // wakes its threads
       return;
     c.outputs->poison();
     const call_end e = a.candidate.process->call(c.slot, 1, a.limit(), secret_());
-    const case_verdict found = e.good() ? a.cases.compare(c) : case_verdict{};
-    if (!a.accept(e, c.name) || !a.accept(found, c))
+    if (!a.accept(e, c.name) || !a.accept(a.cases.compare(c), c))
       return;
     least_s = i == 0 ? e.seconds : std::min(least_s, e.seconds);
   }
-  const double possible_s = audit_factor * claimed_s + audit_slack_s + bytes / cold_bytes_per_s;
   if (least_s <= possible_s)
     return;
   char text[240];

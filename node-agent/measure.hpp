@@ -10,9 +10,10 @@
 // Memory: both programs map the same pages, hence the same physical memory, caches and TLB entries per page. A sample uses one slot; blocks
 // take slots in secret order. The program that opens a block on data that may be cached first makes one untimed call.
 // Processes: two processes that run the same code differ by where their stacks, code and buffers lie, by a per cent or more, for as long as
-// they live, and by half where the system puts their threads elsewhere. No number of blocks in one pair of processes averages that out, so a gain is only called one when it was seen
-// again in rounds of fresh processes: the round is the unit of evidence. Which of the two starts first is drawn by lot. A gain above 25%, which a pair of equal processes shows in its favour at most once in
-// ten (measured, while threads were bound to no core: once in twenty to fifty), is proven by three rounds that agree; smaller ones by the sign test, in nine or more.
+// they live, and by half where the system puts their threads elsewhere. No number of blocks in one pair of processes averages that out, so a gain
+// is only called one when it was seen again in rounds of fresh processes: the round is the unit of evidence. Which of the two starts first is
+// drawn by lot. A gain above 25%, which a pair of equal processes shows in its favour at most once in ten (measured, while threads were bound to
+// no core: once in twenty to fifty), is proven by three rounds that agree; smaller ones by the sign test, in nine or more.
 // Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
 // statistics.hpp says when that is a gain.
 // Slow anchors: one whose call lasts 0.2 s or more and which the candidate beats four times over (a plain loop nest of a product) is not called

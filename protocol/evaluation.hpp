@@ -102,7 +102,7 @@ struct environment {
   std::string device;         // what the host calls it
   std::string toolchain;      // "g++ 12.2.0"
   std::string judge_version;
-  std::string sandbox;        // level achieved: "process", later "full"
+  std::string sandbox;        // level achieved: "full", or "reduced: no …" with each missing layer and why
   std::string clock;          // which clock timed it
   double load = 0;            // 1-minute load average when measuring began
   std::string agent;

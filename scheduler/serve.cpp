@@ -141,12 +141,12 @@ public:
 
   void tick() {
     desk_.tidy();
-    std::set<session_id> todo;
+    std::set<session_id> waiting;
     {
       std::lock_guard lock(mutex_);
-      todo = unfinished_;
+      waiting = unfinished_;
     }
-    for (const session_id& session : todo) {
+    for (const session_id& session : waiting) {
       auto resumed = engine_.resume(session);
       if (!resumed && resumed.error().code == errc::no_agent)
         continue; // later
