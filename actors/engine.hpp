@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/link.hpp"
+#include "actors/model_desk.hpp"
 #include "actors/runtime.hpp"
 #include "actors/synthesis/generator.hpp"
 
@@ -18,6 +19,7 @@ using generator_factory =
 struct engine_parts {
   generator_factory make_generator;
   std::function<result<std::unique_ptr<link>>(link_callbacks)> open_link;
+  std::shared_ptr<model_desk> models; // null: there are none
   std::string compiler = "g++";      // that candidates are written for
   unsigned synthesizers = 2;         // per session
   bool detach_synthesizers = true;   // threads of their own; false: an instant one may run on the scheduler's

@@ -17,6 +17,11 @@ public:
     std::lock_guard lock(mutex_);
     place_.try_emplace(search::key_of(id), static_cast<std::uint32_t>(place_.size()));
   }
+  /// The newest candidate's likeness (protocol/likeness.hpp).
+  void add_likeness(std::uint64_t likeness) {
+    std::lock_guard lock(mutex_);
+    like_.try_emplace(likeness, static_cast<std::uint32_t>(place_.size()) - 1);
+  }
   [[nodiscard]] std::uint32_t size() const {
     std::lock_guard lock(mutex_);
     return static_cast<std::uint32_t>(place_.size());
@@ -28,12 +33,20 @@ public:
     return found != place_.end() && found->second < count;
   }
 
+  /// One of the first `count` differs in names and layout only.
+  [[nodiscard]] bool like_among_first(std::uint64_t likeness, std::uint32_t count) const {
+    std::lock_guard lock(mutex_);
+    auto found = like_.find(likeness);
+    return found != like_.end() && found->second < count;
+  }
+
 private:
   struct spread {
     std::size_t operator()(const search::candidate_key& key) const noexcept { return key.words[0]; } // of a SHA-256: uniform already
   };
   mutable std::mutex mutex_;
   std::unordered_map<search::candidate_key, std::uint32_t, spread> place_;
+  std::unordered_map<std::uint64_t, std::uint32_t> like_;
 };
 
 } // namespace kevolve::actors

@@ -7,6 +7,7 @@
 #include "actors/memory.hpp"
 #include "actors/session_logic.hpp"
 #include "actors/session_record.hpp"
+#include "actors/synthesis/llm/types.hpp"
 #include "kb/store.hpp"
 #include "protocol/event.hpp"
 #include "protocol/message.hpp"
@@ -31,6 +32,10 @@ struct synthesis_answer {
   std::uint32_t asked = 0; // which asking it answers; an older one is late
   std::shared_ptr<const result<synthesis::proposal>> what;
 };
+/// A synthesizer wants to ask a model; answered by asking_permitted or asking_refused.
+struct model_asking { std::shared_ptr<const model_asked> what; };
+/// What the model said; the session logs it before whatever is made of it.
+struct model_replied { std::shared_ptr<const model_answered> what; };
 enum class evaluation_purpose : std::uint8_t { search, verification };
 /// An evaluation, or why there is none (infrastructure).
 struct evaluation_answer {
@@ -58,7 +63,7 @@ struct pause_session { std::string reason; };
 struct cancel_session {};
 
 using session_actor =
-  caf::typed_actor<caf::reacts_to<synthesis_answer>, caf::reacts_to<evaluation_answer>, caf::reacts_to<evaluation_late>,
+  caf::typed_actor<caf::reacts_to<synthesis_answer>, caf::reacts_to<model_asking>, caf::reacts_to<model_replied>, caf::reacts_to<evaluation_answer>, caf::reacts_to<evaluation_late>,
                    caf::reacts_to<log_durable>, caf::reacts_to<log_failed>, caf::reacts_to<log_read>, caf::reacts_to<session_tick>,
                    caf::reacts_to<pause_session>, caf::reacts_to<cancel_session>>;
 
@@ -71,9 +76,30 @@ struct synthesize {
   std::uint64_t seed = 0;
   std::shared_ptr<const synthesis::context> given; // null: the root
   std::uint32_t known = 0;
+  std::shared_ptr<const std::vector<model_answered>> said; // by models for this proposal before, in an earlier life: paid for already
   session_actor answer_to;
 };
-using synthesizer_actor = caf::typed_actor<caf::reacts_to<synthesize>>;
+struct asking_permitted { node_number number = 0; std::uint32_t step = 0; };
+struct asking_refused { node_number number = 0; std::uint32_t step = 0; error why; };
+/// Nobody waits for this proposal any more.
+struct forget_proposal { node_number number = 0; };
+using synthesizer_actor = caf::typed_actor<caf::reacts_to<synthesize>, caf::reacts_to<asking_permitted>, caf::reacts_to<asking_refused>, caf::reacts_to<forget_proposal>>;
+
+// ---- to a synthesizer that asks models, from threads of providers and compilers
+
+struct model_said {
+  node_number number = 0;
+  std::uint32_t asked = 0;
+  std::uint32_t step = 0;
+  std::shared_ptr<const llm::reply> what;
+};
+/// "": it compiles, or nobody could tell.
+struct compile_said {
+  node_number number = 0;
+  std::uint32_t asked = 0;
+  std::string messages;
+};
+using model_synthesizer_actor = synthesizer_actor::extend<caf::reacts_to<model_said>, caf::reacts_to<compile_said>>;
 
 // ---- to a tree node
 
@@ -224,6 +250,13 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::session_tick))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::pause_session))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::cancel_session))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::synthesize))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::compile_said))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::model_said))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::model_asking))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::model_replied))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::asking_permitted))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::asking_refused))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::forget_proposal))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::adopt))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::draw_context))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::lend_history))
@@ -266,6 +299,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::session_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::pause_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::cancel_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::synthesize)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::compile_said)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::model_said)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::model_asking)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::model_replied)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::asking_permitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::asking_refused)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::forget_proposal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::adopt)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::draw_context)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::lend_history)

@@ -4,6 +4,7 @@
 #include "actors/failure.hpp"
 #include "actors/tree_node.hpp"
 #include "protocol/check.hpp"
+#include "protocol/likeness.hpp"
 
 #include <algorithm>
 
@@ -13,7 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto tick_period = 100ms;        // the logic wants one at least that often
-constexpr double synthesis_limit_s = 120;  // the generator answers in milliseconds; an LLM provider in a minute or two
+constexpr double generator_limit_s = 120;  // it answers in milliseconds
+constexpr double model_limit_s = 86'400;   // providers have limits of their own; a person may take a day
 constexpr std::uint32_t askings = 3;       // of one proposal, when synthesizers die under it
 
 } // namespace
@@ -37,7 +39,10 @@ search::moment session_shell::now() const {
 // ---- lives
 
 void session_shell::begin() {
-  synthesizers_.resize(std::max(1u, parts_.engine.synthesizers));
+  for (const std::string& name : parts_.record->opening.settings.synthesizers)
+    if (name != "generator")
+      models_.push_back(name);
+  synthesizers_.resize(std::max(1u, parts_.engine.synthesizers) + models_.size());
   for (std::size_t slot = 0; slot < synthesizers_.size(); ++slot)
     spawn_synthesizer(slot);
   self_->delayed_send(self_, tick_period, session_tick{});
@@ -117,10 +122,10 @@ void session_shell::tick() {
   double t = now().steady_s;
   std::vector<node_number> overdue;
   for (const auto& [number, a] : asked_)
-    if (t - a.since_s > synthesis_limit_s)
+    if (t - a.since_s > (a.synthesizer < synthesizers_.size() - models_.size() ? generator_limit_s : model_limit_s))
       overdue.push_back(number);
   for (node_number number : overdue)
-    give_up_asking(number, {errc::timeout, "no answer within " + std::to_string(static_cast<int>(synthesis_limit_s)) + " s"});
+    give_up_asking(number, {errc::timeout, "the synthesizer did not answer in time"});
   if (begun_)
     step(search::tick{});
 }
@@ -135,9 +140,14 @@ void session_shell::answered(const synthesis_answer& what) {
   const auto& got = *what.what;
   if (!got)
     return step(search::synthesis_failed{what.number, got.error()});
-  attempted_[what.number] = {got->what.printed_from.value_or(schedule{}), got->edge, nullptr};
+  auto written = models_.empty() ? nullptr : std::shared_ptr<const candidate>(what.what, &got->what);
+  attempted_[what.number] = {got->what.printed_from.value_or(schedule{}), got->edge, nullptr, std::move(written)};
   step(search::synthesized{what.number, got->what, got->edge});
 }
+
+void session_shell::asking(const model_asking& what) { step(search::asking{*what.what}); }
+
+void session_shell::replied(const model_replied& what) { step(search::replied{*what.what}); }
 
 void session_shell::answered(const evaluation_answer& what) {
   const auto& got = *what.what;
@@ -207,12 +217,21 @@ void session_shell::flush_appends() {
 void session_shell::note_known(const event& e) {
   if (auto* made = std::get_if<proposal_made>(&e))
     known_before_[made->number] = known_->size();
-  else if (auto* added = std::get_if<candidate_added>(&e))
+  else if (auto* added = std::get_if<candidate_added>(&e)) {
     known_->add(added->what.id);
+    if (!models_.empty())
+      known_->add_likeness(likeness_of(added->what));
+  }
   else if (auto* closed = std::get_if<proposal_closed>(&e))
     known_before_.erase(closed->number);
   else if (auto* recorded = std::get_if<evaluation_recorded>(&e))
     known_before_.erase(recorded->number);
+  if (auto* said = std::get_if<model_answered>(&e))
+    said_[said->number].push_back(*said);
+  else if (auto* added = std::get_if<candidate_added>(&e))
+    said_.erase(added->number);
+  else if (auto* closed = std::get_if<proposal_closed>(&e))
+    said_.erase(closed->number);
 }
 
 void session_shell::on(search::append_event& what) {
@@ -234,10 +253,12 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
   ++a.times;
   if (a.times > askings)
     return give_up_asking(number, {errc::synthesizer, "the synthesizer died " + std::to_string(askings) + " times over it"});
-  a.synthesizer = number % synthesizers_.size();
+  a.synthesizer = slot_of(what.synthesizer, number);
   a.parents = what.parents;
   a.since_s = now().steady_s;
-  synthesize request{number, a.times, logic_.state().settings().seed, nullptr, known_before_[number], self_};
+  synthesize request{number, a.times, logic_.state().settings().seed, nullptr, known_before_[number], nullptr, self_};
+  if (auto said = said_.find(number); said != said_.end())
+    request.said = std::make_shared<const std::vector<model_answered>>(said->second);
   const auto& child = node(number);
   if (what.parents.empty()) {
     self_->send(synthesizers_[a.synthesizer], std::move(request));
@@ -254,7 +275,24 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
     self_->send(first, std::move(draw));
 }
 
+std::size_t session_shell::slot_of(const std::string& synthesizer, node_number number) const {
+  const auto generators = synthesizers_.size() - models_.size();
+  const auto model = std::find(models_.begin(), models_.end(), synthesizer);
+  return model == models_.end() ? number % generators : generators + static_cast<std::size_t>(model - models_.begin());
+}
+
+void session_shell::on(search::permit_asking& what) {
+  if (auto open = asked_.find(what.number); open != asked_.end())
+    self_->send(synthesizers_[open->second.synthesizer], asking_permitted{what.number, what.step});
+}
+
+void session_shell::on(search::refuse_asking& what) {
+  if (auto open = asked_.find(what.number); open != asked_.end())
+    self_->send(synthesizers_[open->second.synthesizer], asking_refused{what.number, what.step, std::move(what.why)});
+}
+
 void session_shell::give_up_asking(node_number number, error why) {
+  self_->send(synthesizers_[asked_[number].synthesizer], forget_proposal{number});
   asked_.erase(number);
   step(search::synthesis_failed{number, std::move(why)});
 }
@@ -316,6 +354,8 @@ void session_shell::on(search::ask_verification& what) {
 }
 
 void session_shell::on(search::withdraw& what) {
+  if (auto open = asked_.find(what.number); open != asked_.end())
+    self_->send(synthesizers_[open->second.synthesizer], forget_proposal{what.number});
   asked_.erase(what.number);
   attempted_.erase(what.number);
   if (auto found = evaluating_.find(what.number); found != evaluating_.end()) {
@@ -394,6 +434,8 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   shell.begin();
   return {
     [&shell](const synthesis_answer& what) { shell.answered(what); },
+    [&shell](const model_asking& what) { shell.asking(what); },
+    [&shell](const model_replied& what) { shell.replied(what); },
     [&shell](const evaluation_answer& what) { shell.answered(what); },
     [&shell](const evaluation_late& what) { shell.late(what); },
     [&shell](log_durable) { shell.durable(); },

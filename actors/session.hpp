@@ -31,6 +31,8 @@ public:
   void begin();
   void answered(const synthesis_answer& what);
   void answered(const evaluation_answer& what);
+  void asking(const model_asking& what);
+  void replied(const model_replied& what);
   void late(const evaluation_late& what);
   void durable();
   void failed(const error& why);
@@ -56,11 +58,14 @@ private:
     schedule printed_from;
     transformation edge;
     std::shared_ptr<const result<evaluation>> what;
+    std::shared_ptr<const candidate> written; // null where no model takes part
   };
 
   void step(search::input in);
   void on(search::append_event& what);
   void on(search::ask_synthesis& what);
+  void on(search::permit_asking& what);
+  void on(search::refuse_asking& what);
   void on(search::ask_evaluation& what);
   void on(search::ask_verification& what);
   void on(search::withdraw& what);
@@ -72,6 +77,7 @@ private:
   void start_new();
   void resume_from(const std::vector<event>& events);
   void spawn_synthesizer(std::size_t slot);
+  std::size_t slot_of(const std::string& synthesizer, node_number number) const;
   const tree_node_actor& node(node_number number);
   void rebuild_nodes(const std::vector<event>& events, const std::vector<node_number>& which);
   evaluator_actor spawn_evaluator(std::string task, node_number number, std::uint32_t attempt, evaluation_purpose purpose, evaluate_work what);
@@ -90,7 +96,9 @@ private:
   std::shared_ptr<durable_mark> mark_ = std::make_shared<durable_mark>();
   std::shared_ptr<known_candidates> known_ = std::make_shared<known_candidates>();
   std::unordered_map<node_number, std::uint32_t> known_before_; // open proposals: candidates that the log had before each
-  std::vector<synthesizer_actor> synthesizers_;
+  std::vector<synthesizer_actor> synthesizers_; // the generator's slots, then one for each model
+  std::vector<std::string> models_;             // names of those
+  std::unordered_map<node_number, std::vector<model_answered>> said_; // open proposals: what models said for each
   std::vector<tree_node_actor> nodes_; // by number
   std::unordered_map<node_number, asked> asked_;
   std::unordered_map<node_number, running> evaluating_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double at_the_roofline = 0.95;
 constexpr std::uint32_t hopeless_faults = 5;    // candidates in a row lost to infrastructure: the host is broken, not unlucky
+constexpr std::uint32_t hopeless_synthesizers = 16; // proposals in a row that a synthesizer failed at: it is not there
 constexpr std::uint32_t verify_tries = 2;       // of one leader, infrastructure faults only
 constexpr std::uint32_t leaders_refuted = 3;    // leaders that did not hold, then the session ends without one
 constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal that nothing verified tells about asks for a verification
@@ -31,7 +32,7 @@ bool goal_met(const session_state& state) {
 }
 
 // Results that are on their way still count; after the others nobody asks for them any more.
-bool drains(const std::string& why) { return why == "evaluations" || why == "time" || why == "space exhausted"; }
+bool drains(const std::string& why) { return why == "cost" || why == "evaluations" || why == "time" || why == "space exhausted"; }
 
 } // namespace
 
@@ -44,6 +45,10 @@ void session::advance() {
     return end("failed", error{problem_code_, "the plain loop nest: " + (problem_.empty() ? "it did not pass" : problem_)});
   if (state_.faults_in_a_row() >= hopeless_faults)
     return end("failed", error{errc::infrastructure, std::to_string(hopeless_faults) + " candidates in a row could not be evaluated"});
+  if (stopping_.empty() && state_.synthesizer_faults_in_a_row() >= hopeless_synthesizers) {
+    std::string why = std::to_string(hopeless_synthesizers) + " proposals in a row came to nothing; the last one: " + problem_;
+    return pause_for(why, error{errc::synthesizer, why});
+  }
   if (stopping_.empty())
     stopping_ = reason_to_stop();
   if (stopping_.empty()) {
@@ -71,6 +76,8 @@ std::string session::reason_to_stop() const {
     return "plateau";
   if (state_.refused_in_a_row() >= options_.refused_in_a_row)
     return "space exhausted";
+  if (next_synthesizer(state_.nodes().size()).empty())
+    return "cost";
   return "";
 }
 
@@ -138,12 +145,34 @@ bool session::propose_one() {
     made.island = selected->island;
     made.memory = memory.memory;
     made.prior = std::move(memory.prior);
-    if (!settings.synthesizers.empty())
-      made.synthesizer = settings.synthesizers[(number - 1) % settings.synthesizers.size()];
+    made.synthesizer = next_synthesizer(number);
   }
   append(std::move(made));
   request_synthesis(number);
   return true;
+}
+
+/// By weight where there are weights, else in turn. What is used up is left out, and the others share its turns.
+std::string session::next_synthesizer(node_number n) const {
+  const auto& settings = state_.settings();
+  std::vector<std::size_t> left;
+  double total = 0;
+  for (std::size_t i = 0; i < settings.synthesizers.size(); ++i)
+    if (settings.synthesizers[i] == "generator" || !state_.models_unaffordable()) {
+      left.push_back(i);
+      total += i < settings.weights.size() ? settings.weights[i] : 0;
+    }
+  if (left.empty())
+    return settings.synthesizers.empty() ? "generator" : "";
+  if (!(total > 0))
+    return settings.synthesizers[left[(n + left.size() - 1) % left.size()]];
+  double at = total * rng(settings.seed, n, "synthesizer").uniform();
+  for (std::size_t i : left) {
+    at -= i < settings.weights.size() ? settings.weights[i] : 0;
+    if (at < 0)
+      return settings.synthesizers[i];
+  }
+  return settings.synthesizers[left.back()];
 }
 
 // ---- the goal ----

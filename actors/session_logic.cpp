@@ -110,15 +110,18 @@ void session::on(restarted&& in) {
 }
 
 void session::on(pause&& in) {
-  if (over_ || !state_.is_open())
-    return;
-  append(session_paused{in.reason, now_.unix_ms});
+  if (!over_ && state_.is_open())
+    pause_for(std::move(in.reason), std::nullopt);
+}
+
+void session::pause_for(std::string reason, std::optional<error> failure) {
+  append(session_paused{reason, now_.unix_ms});
   for (const auto& [n, p] : state_.open())
     emit(withdraw{n});
   if (verifying_)
     emit(withdraw{*verifying_});
-  session_finished what{"paused", in.reason, elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
-  emit_durable(finish{std::move(what), state_.last_verdict(), std::nullopt});
+  session_finished what{"paused", std::move(reason), elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
+  emit_durable(finish{std::move(what), state_.last_verdict(), std::move(failure)});
   over_ = true;
 }
 
@@ -183,7 +186,54 @@ void session::on(synthesis_failed&& in) {
     problem_ = in.why.message;
     problem_code_ = in.why.code;
   }
-  close(in.number, (in.why.code == errc::refused ? std::string(closed_nothing_new) : open->second.synthesizer) + ": " + in.why.message);
+  std::string kind = in.why.code == errc::refused ? std::string(closed_nothing_new) : in.why.code == errc::budget ? std::string(closed_unaffordable) : open->second.synthesizer;
+  if (in.why.code != errc::refused && in.why.code != errc::budget)
+    problem_ = in.why.message;
+  close(in.number, kind + ": " + in.why.message);
+}
+
+// ---- models ----
+
+void session::on(asking&& in) {
+  auto open = state_.open().find(in.what.number);
+  if (over_ || open == state_.open().end() || open->second.what)
+    return; // withdrawn
+  askings_.push_back(std::move(in.what));
+  consider_askings();
+}
+
+// A reservation is the most that a request can cost, often ten times what it does: where others are under way it waits for what they leave.
+void session::consider_askings() {
+  const auto& limit = state_.settings();
+  while (!askings_.empty()) {
+    model_asked& next = askings_.front();
+    const auto& spent = state_.spent_on_models();
+    const bool fits = (limit.model_usd <= 0 || spent.usd + next.reserved_usd <= limit.model_usd) &&
+                      (limit.model_tokens == 0 || spent.tokens + next.reserved_tokens <= limit.model_tokens);
+    if (!fits && asked_ > 0)
+      return;
+    const auto number = next.number;
+    const auto step = next.step;
+    if (!fits) {
+      emit(refuse_asking{number, step, {errc::budget, "the session's limit for models (" + std::to_string(limit.model_usd) + " USD, " +
+                                                        std::to_string(limit.model_tokens) + " tokens; 0: none) leaves no room for another request"}});
+    } else if (state_.open().contains(number)) {
+      next.at_ms = now_.unix_ms;
+      append(std::move(next));
+      ++asked_;
+      emit_durable(permit_asking{number, step});
+    }
+    askings_.pop_front();
+  }
+}
+
+void session::on(replied&& in) {
+  if (over_ || !state_.is_open() || !state_.awaits_model(in.what.number, in.what.step))
+    return;
+  in.what.at_ms = now_.unix_ms;
+  append(std::move(in.what));
+  asked_ -= asked_ > 0;
+  consider_askings();
 }
 
 void session::on(evaluated&& in) {

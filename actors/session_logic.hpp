@@ -36,6 +36,10 @@ struct resumed { std::optional<budget_changed> budget = std::nullopt; /* a new o
 struct synthesized { node_number number = 0; candidate what; transformation edge; };
 /// errc::refused: this neighbourhood has nothing new; anything else is a failure of the synthesizer.
 struct synthesis_failed { node_number number = 0; error why; };
+/// A synthesizer wants to ask a model: answered by permit_asking, once that is durable, or by refuse_asking.
+struct asking { model_asked what; };
+/// What the model said.
+struct replied { model_answered what; };
 /// `outcome::infrastructure` in it counts as evaluation_failed.
 struct evaluated { node_number number = 0; std::uint32_t attempt = 0; evaluation what; };
 /// An infrastructure fault: no agent, lease lost, poison. Retried, never held against the candidate.
@@ -55,7 +59,7 @@ struct cancel {};
 /// A part was restarted by its supervisor and lost the work for these proposals: they are asked again.
 struct restarted { std::string actor; std::string reason; std::vector<node_number> lost; };
 
-using input = std::variant<opened, resumed, synthesized, synthesis_failed, evaluated, evaluation_failed, late, verified, verification_failed, stored,
+using input = std::variant<opened, resumed, synthesized, synthesis_failed, asking, replied, evaluated, evaluation_failed, late, verified, verification_failed, stored,
                            broken, tick, pause, cancel, restarted>;
 
 // ---- effects, in the order in which they are to be carried out ----
@@ -71,6 +75,10 @@ struct ask_synthesis {
   std::string prior;                // one of session_options::priors, or ""
   std::string synthesizer;
 };
+/// The request may leave: that it does is in the log.
+struct permit_asking { node_number number = 0; std::uint32_t step = 0; };
+/// It would pass the session's limits.
+struct refuse_asking { node_number number = 0; std::uint32_t step = 0; error why; };
 struct ask_evaluation { node_number number = 0; std::uint32_t attempt = 0; candidate_ptr what;
                         candidate_ptr anchor; /* null: the root */ std::uint64_t seed = 0; /* of its inputs */ };
 struct ask_verification {
@@ -112,7 +120,7 @@ struct show_progress {
 /// no result (budget: nothing passed in time; synthesizer: no plain loop nest; infrastructure; the store's own error).
 struct finish { session_finished what; std::optional<leader_verified> verdict; std::optional<error> failure; };
 
-using effect = std::variant<append_event, ask_synthesis, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
+using effect = std::variant<append_event, ask_synthesis, permit_asking, refuse_asking, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
 
 /// What the log and the tree nodes hear of node `n`'s counted result; the same live and when histories are rebuilt from the log.
 remember memory_of(const tree& t, node_number n, outcome result);
@@ -147,6 +155,8 @@ private:
   void on(resumed&& in);
   void on(synthesized&& in);
   void on(synthesis_failed&& in);
+  void on(asking&& in);
+  void on(replied&& in);
   void on(evaluated&& in);
   void on(evaluation_failed&& in);
   void on(late&& in);
@@ -159,6 +169,9 @@ private:
   void on(cancel&& in);
   void on(restarted&& in);
 
+  void consider_askings();                 // those that wait for others to be cheaper than reserved
+  void pause_for(std::string reason, std::optional<error> failure);
+  [[nodiscard]] std::string next_synthesizer(node_number n) const; // "": none can be asked any more
   void append(event e);                    // fold, then out
   void emit(effect e) { out_.push_back(std::move(e)); }
   void emit_durable(effect e);             // once everything appended so far is durable
@@ -210,6 +223,8 @@ private:
   double last_verify_s_ = 0;               // how long the last verification took
   double candidate_cost_s_ = 0;            // running mean of wall time from proposal to result
   std::map<node_number, double> open_since_; // open proposals of this life
+  std::deque<model_asked> askings_;         // that found no room beside those under way
+  std::uint32_t asked_ = 0;                 // models asked in this life, not answered
   std::map<node_number, std::string> anchors_; // what each open evaluation is timed against
 };
 

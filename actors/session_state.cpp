@@ -2,6 +2,7 @@
 
 #include "actors/fitness.hpp"
 #include "protocol/check.hpp"
+#include "protocol/likeness.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -53,15 +54,16 @@ void session_state::on(const candidate_added& e) {
   KEVOLVE_CHECK(open != open_.end() && !open->second.what);
   auto& node = tree_.at(e.number);
   node.key = key_of(e.what.id);
-  node.strategy = hash_of(e.what.printed_from ? strategy_of(*e.what.printed_from) : e.what.author);
+  node.strategy = hash_of(e.what.printed_from ? strategy_of(*e.what.printed_from) : std::to_string(strategy_of_sources(e.what)));
   node.status = node_status::waiting;
   tree_.index(e.number);
   open->second.what = std::make_shared<const candidate>(e.what);
   open->second.edge = e.edge.summary;
-  open->second.single_step = e.edge.kind != "analytic" && e.edge.kind != "prior" && e.edge.kind != "crossover" && e.edge.kind != "fresh start";
+  open->second.single_step = e.edge.kind != "analytic" && e.edge.kind != "prior" && e.edge.kind != "crossover" && e.edge.kind != "model" && e.edge.kind != "fresh start";
   if (e.number == 0)
     root_ = open->second.what;
   refused_in_a_row_ = 0;
+  synthesizer_faults_in_a_row_ = 0;
 }
 
 void session_state::on(const proposal_closed& e) {
@@ -69,8 +71,12 @@ void session_state::on(const proposal_closed& e) {
   tree_.retire(e.number, node_status::closed);
   if (e.reason.starts_with(closed_duplicate) || e.reason.starts_with(closed_nothing_new))
     ++refused_in_a_row_;
-  if (e.reason.starts_with(fault))
+  else if (e.reason.starts_with(fault))
     ++faults_in_a_row_;
+  else if (e.reason.starts_with(closed_unaffordable))
+    models_unaffordable_ = true;
+  else
+    ++synthesizer_faults_in_a_row_;
   policy_->settled(tree_, e.number);
 }
 
@@ -195,9 +201,25 @@ void session_state::on(const budget_changed& e) {
     settings.time_s = e.time_s;
   if (e.goal > 0)
     settings.goal = e.goal;
+  models_unaffordable_ = false;
 }
 
 void session_state::on(const skills_learnt&) {}
+
+// Asked again after a crash: the former request may have been answered and paid for, so its reservation stays.
+void session_state::on(const model_asked& e) {
+  models_.tokens += e.reserved_tokens;
+  models_.usd += e.reserved_usd;
+  reserved_[{e.number, e.step}] = {e.reserved_tokens, e.reserved_usd};
+}
+
+void session_state::on(const model_answered& e) {
+  auto reserved = reserved_.find({e.number, e.step});
+  KEVOLVE_CHECK(reserved != reserved_.end());
+  models_.tokens += e.used.input + e.used.output - reserved->second.tokens;
+  models_.usd += e.cost_usd - reserved->second.usd;
+  reserved_.erase(reserved);
+}
 
 void session_state::on(const actor_restarted&) {}
 
@@ -238,6 +260,7 @@ std::uint64_t session_state::digest() const {
   for (const auto& [n, p] : open_)
     digest = mix(mix(digest, n), std::uint64_t{p.what != nullptr} << 32 | p.results_seen);
   digest = mix(mix(mix(digest, lives_), refused_in_a_row_), std::uint64_t{faults_in_a_row_} << 32 | verdicts_failed_);
+  digest = mix(mix(mix(digest, models_.tokens), std::bit_cast<std::uint64_t>(models_.usd)), std::uint64_t{synthesizer_faults_in_a_row_} << 1 | models_unaffordable_);
   if (verdict_)
     digest = mix(mix(digest, verdict_->number), std::bit_cast<std::uint64_t>(verdict_->speedup));
   for (double time : {cpu_s_, spent_ms_})

@@ -43,6 +43,13 @@ struct open_proposal {
 inline constexpr std::string_view closed_duplicate = "duplicate";
 inline constexpr std::string_view closed_nothing_new = "nothing new";
 inline constexpr std::string_view fault = "infrastructure";
+inline constexpr std::string_view closed_unaffordable = "budget";
+
+/// Tokens and money that models took, or may take: a request counts at its reservation until its answer is there.
+struct model_spending {
+  std::uint64_t tokens = 0;
+  double usd = 0;
+};
 
 class session_state {
 public:
@@ -83,6 +90,13 @@ public:
   /// Candidates given up for infrastructure faults since the last result that counted.
   [[nodiscard]] std::uint32_t faults_in_a_row() const { return faults_in_a_row_; }
   [[nodiscard]] const std::optional<session_finished>& ending() const { return finished_; }
+  /// Proposals in a row for which a synthesizer failed (a refused or repeated candidate is no failure).
+  [[nodiscard]] std::uint32_t synthesizer_faults_in_a_row() const { return synthesizer_faults_in_a_row_; }
+  [[nodiscard]] const model_spending& spent_on_models() const { return models_; }
+  /// Asked, and not answered: by this life or an earlier one.
+  [[nodiscard]] bool awaits_model(node_number n, std::uint32_t step) const { return reserved_.contains({n, step}); }
+  /// A model could not be asked within the session's limits.
+  [[nodiscard]] bool models_unaffordable() const { return models_unaffordable_; }
   /// What its edges say of each transformation so far.
   [[nodiscard]] const std::vector<skill>& learnt() const { return learnt_; }
   /// Grows with each resume or restart: attempts of an earlier life are never current.
@@ -106,6 +120,8 @@ private:
   void on(const session_finished& e);
   void on(const budget_changed& e);
   void on(const skills_learnt& e);
+  void on(const model_asked& e);
+  void on(const model_answered& e);
   void learn(const evaluation_recorded& e, const open_proposal& p);
   void consider_leader(const evaluation_recorded& e, const open_proposal& p);
 
@@ -124,6 +140,10 @@ private:
   std::optional<leader_verified> verdict_;
   std::uint32_t verdicts_failed_ = 0;
   std::uint32_t faults_in_a_row_ = 0;
+  std::uint32_t synthesizer_faults_in_a_row_ = 0;
+  model_spending models_;
+  std::map<std::pair<node_number, std::uint32_t>, model_spending> reserved_; // asked, not answered
+  bool models_unaffordable_ = false;
   std::optional<session_finished> finished_;
   std::vector<skill> learnt_;
   std::uint32_t lives_ = 0;

@@ -1,5 +1,6 @@
 // The session actor's upkeep: what its tree nodes remember, live and rebuilt from the log, and what is done when a part of it fails.
 #include "actors/session.hpp"
+#include "actors/model_synthesizer.hpp"
 #include "actors/synthesizer.hpp"
 #include "actors/tree_node.hpp"
 
@@ -11,11 +12,12 @@ namespace {
 constexpr std::uint32_t restart_bound = 64; // of parts of one session; beyond it something is thoroughly broken
 
 remembered_ptr make_memory(node_number number, std::uint32_t ordinal, schedule printed_from, transformation edge, outcome how, double gain,
-                           double speedup, const diagnosis& why) {
+                           double speedup, const diagnosis& why, std::shared_ptr<const candidate> written = nullptr,
+                           std::shared_ptr<const evaluation> evaluated = nullptr) {
   auto m = std::make_shared<search::remembered>();
   m->number = number;
   m->ordinal = ordinal;
-  m->what = {std::move(printed_from), std::move(edge), how, gain, speedup, why};
+  m->what = {std::move(printed_from), std::move(edge), how, gain, speedup, why, std::move(written), std::move(evaluated)};
   return m;
 }
 
@@ -27,8 +29,9 @@ void session_shell::on(search::remember& what) {
     return;
   const evaluation& e = **found->second.what;
   count_stages(e);
+  auto evaluated = found->second.written ? std::shared_ptr<const evaluation>(found->second.what, &e) : nullptr;
   auto memory = make_memory(what.number, what.ordinal, std::move(found->second.printed_from), std::move(found->second.edge), what.result,
-                            what.gain, what.speedup, e.diagnosed);
+                            what.gain, what.speedup, e.diagnosed, std::move(found->second.written), std::move(evaluated));
   attempted_.erase(found);
   self_->send(node(what.number), remember_self{memory});
   for (node_number parent : what.parents)
@@ -50,12 +53,15 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
     const auto* from = added.at(recorded->number);
     auto place = search::memory_of(tree, recorded->number, recorded->what.result);
     results[recorded->number] = make_memory(recorded->number, place.ordinal, from->what.printed_from.value_or(schedule{}), from->edge,
-                                            recorded->what.result, place.gain, place.speedup, recorded->what.diagnosed);
+                                            recorded->what.result, place.gain, place.speedup, recorded->what.diagnosed,
+                                            models_.empty() ? nullptr : std::make_shared<const candidate>(from->what),
+                                            models_.empty() ? nullptr : std::make_shared<const evaluation>(recorded->what));
     by_ordinal.push_back(results[recorded->number]);
   }
   for (const auto& [number, from] : added) // open ones: what their evaluation will add to
     if (!results[number] && logic_.state().open().contains(number))
-      attempted_.try_emplace(number, attempted{from->what.printed_from.value_or(schedule{}), from->edge, nullptr});
+      attempted_.try_emplace(number, attempted{from->what.printed_from.value_or(schedule{}), from->edge, nullptr,
+                                             models_.empty() ? nullptr : std::make_shared<const candidate>(from->what)});
   std::vector<history_ptr> links(tree.size());
   std::vector<child_history> children(tree.size());
   for (node_number n = 0; n < tree.size(); ++n)
@@ -79,6 +85,12 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
 void session_shell::spawn_synthesizer(std::size_t slot) {
   synthesizer_parts parts{parts_.engine.make_generator, subject_, parts_.record->opening.on, parts_.engine.compiler, known_,
                           std::make_shared<const std::vector<skill>>(parts_.record->opening.skills)};
+  const auto generators = synthesizers_.size() - models_.size();
+  if (slot >= generators) {
+    model_synthesizer_parts asks{std::move(parts), models_[slot - generators], parts_.record->session, parts_.record->opening.hardware, parts_.engine.models};
+    synthesizers_[slot] = self_->spawn<caf::monitored + caf::detached>(model_synthesizer, std::move(asks));
+    return;
+  }
   synthesizers_[slot] = parts_.engine.detach_synthesizers
                           ? self_->spawn<caf::monitored + caf::detached>(synthesizer, std::move(parts))
                           : self_->spawn<caf::monitored>(synthesizer, std::move(parts));

@@ -29,6 +29,9 @@ synthesizer_actor::behavior_type synthesizer(synthesizer_actor::stateful_pointer
   name_failures(self);
   self->state.parts = std::move(parts);
   return {
+    [](const asking_permitted&) {}, // only who asks models
+    [](const asking_refused&) {},
+    [](const forget_proposal&) {},
     [self](const synthesize& request) {
       auto made = std::make_shared<const result<synthesis::proposal>>(answer(self->state, request));
       self->send(request.answer_to, synthesis_answer{request.number, request.asked, std::move(made)});

@@ -35,7 +35,7 @@ std::string_view kind_of(const event& e) noexcept {
   static constexpr std::array<std::string_view, std::variant_size_v<event>> kinds{
     "session_opened",  "proposal_made",  "candidate_added", "proposal_closed", "evaluation_recorded", "evaluation_discarded",
     "leader_verified", "session_paused", "session_resumed", "actor_restarted", "session_finished",
-    "budget_changed",  "skills_learnt"};
+    "budget_changed",  "skills_learnt",  "model_asked",     "model_answered"};
   return kinds[e.index()];
 }
 

@@ -37,6 +37,9 @@ struct session_settings {
   double injection = 0.2;          // p with which a prior (leader, skill) is injected into a node's context
   std::vector<std::string> baselines{"eager", "compile"};
   std::string scale;               // as given by --scale, for the report
+  std::vector<double> weights;     // of `synthesizers`, in their order; empty: in turn
+  double model_usd = 0;            // what models may cost at most; 0: no limit
+  std::uint64_t model_tokens = 0;  // read and written, at most; 0: no limit
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -127,19 +130,66 @@ struct budget_changed {
   std::int64_t at_ms = 0;
 };
 
+/// How much a model read and wrote. `input` counts every token it read, cached ones included; `output` every one it wrote, reasoning included.
+struct token_counts {
+  std::uint64_t input = 0;
+  std::uint64_t cached_input = 0;   // of `input`: read from the provider's cache
+  std::uint64_t output = 0;
+  std::uint64_t reasoning = 0;      // of `output`: not part of the answer's text
+
+  friend bool operator==(const token_counts&, const token_counts&) = default;
+};
+
+/// A model is about to be asked for proposal `number`: durable before the request leaves. Without an answer it counts as spent in full.
+struct model_asked {
+  node_number number = 0;
+  std::uint32_t step = 0;           // within the proposal: 0, then repairs
+  std::string synthesizer;          // as in proposal_made
+  std::string model;                // as its provider calls it
+  std::string role;                 // "propose" or "repair"
+  std::string instructions;         // what stands above the conversation
+  std::vector<std::string> turns;   // the conversation: the first is ours, then in turn the model's and ours
+  std::uint64_t reserved_tokens = 0; // at most what it can cost
+  double reserved_usd = 0;
+  std::int64_t at_ms = 0;
+};
+
+/// What the model said, or why it said nothing.
+struct model_answered {
+  node_number number = 0;
+  std::uint32_t step = 0;
+  std::string text;
+  std::string reasoning;            // where the provider shows it
+  std::string stop;                 // "end", "length", "refusal", …
+  std::string failure;              // "" where it answered
+  token_counts used;
+  double cost_usd = 0;
+  double seconds = 0;
+  std::uint32_t attempts = 1;       // requests that were sent
+  std::string request;              // the provider's name for it
+  std::int64_t at_ms = 0;
+};
+
 using event = std::variant<session_opened, proposal_made, candidate_added, proposal_closed, evaluation_recorded, evaluation_discarded,
                            leader_verified, session_paused, session_resumed, actor_restarted, session_finished, budget_changed,
-                           skills_learnt>;
+                           skills_learnt, model_asked, model_answered>;
 
 /// The tag on disk, by the variant's index; never reordered, only appended.
 std::string_view kind_of(const event& e) noexcept;
 
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
+  if constexpr (!Inspector::is_loading)
+    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0) // as it was before there were models
+      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
+                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
+                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
+                                f.field("baselines", x.baselines), f.field("scale", x.scale));
   return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                             f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                             f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                            f.field("baselines", x.baselines), f.field("scale", x.scale));
+                            f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
+                            f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens));
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {
@@ -190,6 +240,23 @@ bool inspect(Inspector& f, session_resumed& x) {
 template <class Inspector>
 bool inspect(Inspector& f, skills_learnt& x) {
   return f.object(x).fields(f.field("features", x.features), f.field("what", x.what), f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, token_counts& x) {
+  return f.object(x).fields(f.field("input", x.input), f.field("cached_input", x.cached_input), f.field("output", x.output),
+                            f.field("reasoning", x.reasoning));
+}
+template <class Inspector>
+bool inspect(Inspector& f, model_asked& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("step", x.step), f.field("synthesizer", x.synthesizer), f.field("model", x.model),
+                            f.field("role", x.role), f.field("instructions", x.instructions), f.field("turns", x.turns),
+                            f.field("reserved_tokens", x.reserved_tokens), f.field("reserved_usd", x.reserved_usd), f.field("at_ms", x.at_ms));
+}
+template <class Inspector>
+bool inspect(Inspector& f, model_answered& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("step", x.step), f.field("text", x.text), f.field("reasoning", x.reasoning),
+                            f.field("stop", x.stop), f.field("failure", x.failure), f.field("used", x.used), f.field("cost_usd", x.cost_usd),
+                            f.field("seconds", x.seconds), f.field("attempts", x.attempts), f.field("request", x.request), f.field("at_ms", x.at_ms));
 }
 template <class Inspector>
 bool inspect(Inspector& f, budget_changed& x) {

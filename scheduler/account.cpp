@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace kevolve::scheduler {
 
@@ -73,6 +75,19 @@ public:
     settings.goal = e.goal > 0 ? e.goal : settings.goal;
   }
   void operator()(const skills_learnt&) {}
+  void operator()(const model_asked& e) {
+    ++into_.models.asked;
+    into_.models.usd += e.reserved_usd;
+    into_.models.tokens += e.reserved_tokens;
+    reserved_[{e.number, e.step}] = e;
+  }
+  void operator()(const model_answered& e) {
+    const auto& reserved = reserved_[{e.number, e.step}];
+    into_.models.failed += !e.failure.empty();
+    into_.models.usd += e.cost_usd - reserved.reserved_usd;
+    into_.models.tokens += e.used.input + e.used.output - reserved.reserved_tokens;
+    reserved_.erase({e.number, e.step});
+  }
   void operator()(const actor_restarted&) { ++into_.restarts; }
   void operator()(const session_finished& e) {
     into_.finished = e;
@@ -86,6 +101,7 @@ private:
     return into_.nodes[number];
   }
   session_account& into_;
+  std::map<std::pair<node_number, std::uint32_t>, model_asked> reserved_; // asked and not answered
 };
 
 void take_fitness(session_account& into, const search::tree& nodes) {

@@ -33,6 +33,14 @@ struct node_account {
   diagnosis diagnosed;
 };
 
+/// What a session's models were asked, and what that cost; a request without an answer counts at its reservation.
+struct model_account {
+  std::uint32_t asked = 0;
+  std::uint32_t failed = 0;
+  std::uint64_t tokens = 0;
+  double usd = 0;
+};
+
 struct session_account {
   session_opened opening;
   std::string state;                // running, paused, finished, failed: what the log says
@@ -46,6 +54,7 @@ struct session_account {
   std::optional<leader_verified> verified;
   std::optional<session_finished> finished;
   stage_times spent;                // summed over evaluations and verifications
+  model_account models;
   double wall_s = 0;                // of all lives
   double cpu_s = 0;
 };

@@ -23,6 +23,9 @@ struct attempt {
   double gain = 1;           // parent's time / this time (geometric mean over workloads); 0 where it did not pass
   double fitness = 0;        // relative to the session's root: root's time / this time
   diagnosis diagnosed;
+  // What a prompt shows; null in sessions that no model takes part in.
+  std::shared_ptr<const candidate> written = nullptr;
+  std::shared_ptr<const evaluation> evaluated = nullptr;
 };
 
 /// What a synthesizer is told: drawn by the tree node's memory operator.

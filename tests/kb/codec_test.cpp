@@ -34,7 +34,9 @@ std::vector<event> one_of_each() {
           session_resumed{std::numeric_limits<std::int64_t>::max()},
           actor_restarted{"evaluator 7", "threw"},
           session_finished{"plateau", "", 1.5, 0.1, -1}, budget_changed{9, 2.5, 1.5, 3},
-          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9}};
+          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9},
+          model_asked{7, 1, "local", "m-1", "repair", "rules", {"write it", "int x;", "it does not compile"}, 4000, 0.25, 10},
+          model_answered{7, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 
 } // namespace

@@ -49,7 +49,9 @@ std::vector<event> every_event() {
           actor_restarted{"evaluator", "threw"},
           session_finished{"goal", "", 1.5, 2.5, 7},
           budget_changed{9, 2.5, 1.5, 8},
-          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9}};
+          skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 9},
+          model_asked{3, 1, "local", "m-1", "repair", "rules", {"write it", "int x;", "it does not compile"}, 4000, 0.25, 10},
+          model_answered{3, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 
 std::vector<envelope> every_message() {
