@@ -190,6 +190,8 @@ void session_state::on(const session_paused& e) { last_ms_ = std::max(last_ms_, 
 void session_state::on(const session_resumed& e) {
   spent_ms_ += static_cast<double>(std::max<std::int64_t>(0, last_ms_ - began_ms_));
   began_ms_ = last_ms_ = e.at_ms;
+  synthesizer_faults_in_a_row_ = 0; // whoever resumes it has mended what was wrong
+  models_unaffordable_ = false;
   ++lives_;
 }
 

@@ -156,6 +156,8 @@ private:
 
   void carry_out(append_event&& e);
   void carry_out(ask_synthesis&& ask);
+  void carry_out(permit_asking&&) {} // no session of this world asks models
+  void carry_out(refuse_asking&&) {}
   void carry_out(ask_evaluation&& ask);
   void carry_out(ask_verification&& ask);
   void carry_out(withdraw&&) {}

@@ -6,14 +6,16 @@
 namespace kevolve::synthesis {
 namespace {
 
-bool holds(std::string_view text, std::initializer_list<std::string_view> words) {
+using words_list = std::vector<std::string_view>; // a list in a table must own its words' places
+
+bool holds(std::string_view text, const words_list& words) {
   return std::any_of(words.begin(), words.end(), [&](std::string_view w) { return text.find(w) != text.npos; });
 }
 
 struct kind_words {
   const char* kind;
-  std::initializer_list<std::string_view> operations; // parts of names of ATen operations
-  std::initializer_list<std::string_view> types;      // parts of an operator's type or name
+  words_list operations; // parts of names of ATen operations
+  words_list types;      // parts of an operator's type or name
 };
 
 const std::vector<kind_words>& kind_table() {
@@ -100,7 +102,7 @@ std::vector<std::string> kinds_of(const operator_definition& op) {
 }
 
 std::vector<std::string> signals_in(std::string_view log) {
-  static const std::vector<std::pair<const char*, std::initializer_list<std::string_view>>> slugs{
+  static const std::vector<std::pair<const char*, words_list>> slugs{
     {"undefined_symbol", {"undefined symbol", "undefined reference", "not on the list"}},
     {"undeclared", {"was not declared", "undeclared identifier", "is not a member of", "use of undeclared"}},
     {"type_mismatch", {"cannot convert", "no matching function", "invalid conversion", "incompatible type"}},
