@@ -311,6 +311,7 @@ reply answer_of_command(const provider_settings& from, const std::string& writte
   const command_settings& how = from.command;
   answer a;
   a.provider = from.name;
+  a.counted = false;
   const bool counts = !how.input_tokens_pointer.empty() || !how.cached_input_tokens_pointer.empty() || !how.output_tokens_pointer.empty() || !how.cost_pointer.empty();
   if (how.answer_pointer.empty())
     a.text = written;
@@ -327,6 +328,7 @@ reply answer_of_command(const provider_settings& from, const std::string& writte
                                                           text ? text->type_name() : "nothing"), 0, 0};
     a.text = text->get<std::string>();
   }
+  a.counted = !how.input_tokens_pointer.empty() && !how.output_tokens_pointer.empty();
   for (const auto& [pointer, into] : {std::pair{&how.input_tokens_pointer, &a.used.input}, {&how.cached_input_tokens_pointer, &a.used.cached_input}, {&how.output_tokens_pointer, &a.used.output}})
     if (const json* count = pointer->empty() ? nullptr : at_pointer(*document, *pointer); count && count->is_number_unsigned())
       *into = count->get<std::uint64_t>();

@@ -1,6 +1,7 @@
 #include "actors/synthesis/llm/provider.hpp"
 
 #include "actors/synthesis/llm/exec.hpp"
+#include "actors/synthesis/llm/http_provider.hpp"
 #include "actors/synthesis/llm/record.hpp"
 
 #include <array>
@@ -20,7 +21,8 @@ result<std::shared_ptr<provider>> make_plain(const provider_settings& from, surr
   switch (from.kind) {
     case provider_kind::exec: return make_exec(from, around);
     case provider_kind::replay: return make_replay(from);
-    default: return error{errc::configuration, "provider '" + from.name + "': kind '" + to_string(from.kind) + "' is not in this version"};
+    case provider_kind::manual: return error{errc::configuration, "provider '" + from.name + "': kind manual is not in this version"};
+    default: return make_http(from, around);
   }
 }
 

@@ -42,7 +42,8 @@ struct provider_settings {
   std::uint32_t requests_per_minute = 0; // 0: learnt from the provider's headers and refusals
   std::uint32_t max_in_flight = 64;
   std::uint32_t max_queued = 4096;
-  std::uint64_t max_answer_bytes = 8u << 20;
+  std::uint64_t max_answer_bytes = 8u << 20; // of its text; a longer one is no answer
+  std::filesystem::path ca_file;        // certificates to trust instead of the system's
   command_settings command;             // exec
   std::filesystem::path folder;         // manual
   std::filesystem::path file;           // replay

@@ -112,6 +112,8 @@ json to_json(const answer& a) {
     value["request_id"] = a.request_id;
   if (a.cost_usd)
     value["cost_usd"] = *a.cost_usd;
+  if (!a.counted)
+    value.erase("usage");
   if (a.unseen_attempts)
     value["unseen_attempts"] = a.unseen_attempts;
   return value;
@@ -139,6 +141,7 @@ result<answer> answer_from_json(const json& value) {
       return wrong("stop", "end, length, refusal, content_filter, tool_use or other");
     a.stopped = *stop;
   }
+  a.counted = value.contains("usage");
   if (const auto at = value.find("usage"); at != value.end()) {
     if (!at->is_object())
       return wrong("usage", "an object");

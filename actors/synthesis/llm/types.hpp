@@ -82,6 +82,7 @@ struct answer {
   std::string text;
   std::string reasoning;                // as far as the provider shows it
   token_usage used;
+  bool counted = true;                  // false: the provider told no usage; then it counts as `most_usage`
   stop_reason stopped = stop_reason::end;
   std::string provider;                 // who sold it: terms of use differ
   std::string model;                    // as the provider names it
