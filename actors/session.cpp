@@ -252,7 +252,7 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
   auto& a = asked_[number];
   ++a.times;
   if (a.times > askings)
-    return give_up_asking(number, {errc::synthesizer, "the synthesizer died " + std::to_string(askings) + " times over it"});
+    return give_up_asking(number, {errc::synthesizer, "the synthesizer died " + std::to_string(askings) + " times over it: " + synthesizer_died_of_});
   a.synthesizer = slot_of(what.synthesizer, number);
   a.parents = what.parents;
   a.since_s = now().steady_s;

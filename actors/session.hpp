@@ -97,6 +97,7 @@ private:
   std::shared_ptr<known_candidates> known_ = std::make_shared<known_candidates>();
   std::unordered_map<node_number, std::uint32_t> known_before_; // open proposals: candidates that the log had before each
   std::vector<synthesizer_actor> synthesizers_; // the generator's slots, then one for each model
+  std::string synthesizer_died_of_;             // the last time
   std::vector<std::string> models_;             // names of those
   std::unordered_map<node_number, std::vector<model_answered>> said_; // open proposals: what models said for each
   std::vector<tree_node_actor> nodes_; // by number

@@ -128,6 +128,7 @@ void session_shell::lost(const caf::down_msg& down) {
 
 void session_shell::synthesizer_lost(std::size_t slot, const std::string& reason) {
   spawn_synthesizer(slot);
+  synthesizer_died_of_ = reason;
   std::vector<node_number> unanswered;
   for (const auto& [number, a] : asked_)
     if (a.synthesizer == slot)
