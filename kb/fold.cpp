@@ -149,6 +149,8 @@ void fold_session(session_row& row, const event& e) {
     summary.state = "running";
     summary.stopped_by.clear();
     changed(summary, resumed->at_ms);
+  } else if (const auto* asked = std::get_if<model_asked>(&e)) {
+    changed(summary, asked->at_ms);
   } else if (const auto* learnt = std::get_if<skills_learnt>(&e)) {
     row.features = learnt->features;
     row.skills = learnt->what;

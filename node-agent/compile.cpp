@@ -289,6 +289,37 @@ result<compiled> compile_pool::build(const candidate& c, const bench& at, double
   return done;
 }
 
+result<compiled> compile_pool::check(const candidate& c, const std::vector<std::string>& wanted, double limit_s, const std::atomic<bool>& cancelled) {
+  compiled done;
+  if (wanted.empty() || find_command(wanted.front()).empty())
+    return error{errc::not_found, "no " + (wanted.empty() ? std::string("command") : wanted.front()) + " on this host"};
+  std::size_t bytes = 0;
+  for (const auto& s : c.sources) {
+    if (done.log = refuse_path(s.path); !done.log.empty())
+      return done;
+    bytes += s.content.size();
+  }
+  if (c.sources.empty() || bytes > limits::source_bytes) {
+    done.log = "sources of " + std::to_string(bytes) + " bytes; expected some, and at most " + std::to_string(limits::source_bytes);
+    return done;
+  }
+  slot one(*this);
+  KEVOLVE_TRY(folder, scratch::make());
+  scratch gone_afterwards(folder);
+  const bench at{folder, one.place()};
+  jail_.own(folder, at.place);
+  KEVOLVE_TRY_VOID(write_file(folder / "kevolve.h", native_abi_text));
+  for (const auto& s : c.sources)
+    KEVOLVE_TRY_VOID(write_file(folder / s.path, s.content));
+  std::vector<std::string> arguments = wanted;
+  for (std::string& argument : arguments)
+    argument = argument == "{file}" ? c.sources.front().path : argument == "{object}" ? "kevolve-check.o" : argument;
+  KEVOLVE_TRY(end, tool(std::move(arguments), at, limit_s, cancelled, done));
+  done.good = end.good();
+  done.log = scrub(done.log, limits::log_bytes);
+  return done;
+}
+
 result<compiled> compile_pool::compile(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
   compiled done;
   const double asked = now_s();

@@ -38,6 +38,9 @@ public:
 
   /// Errors: no such compiler, no disk space, interrupted. What is wrong with the candidate is in `compiled`.
   result<compiled> compile(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
+  /// Runs a checking command ({file}: the first source, {object}: what it may write) on the sources and keeps nothing. errc::not_found where there
+  /// is no such command.
+  result<compiled> check(const candidate& what, const std::vector<std::string>& command, double limit_s, const std::atomic<bool>& cancelled);
   /// "g++ 12.2.0", asked once per name.
   result<std::string> version(const std::string& compiler);
   [[nodiscard]] const compile_jail& jail() const { return jail_; }

@@ -27,6 +27,7 @@ namespace kevolve::agent {
 namespace {
 
 constexpr double judge_silence_s = 600; // the oracle may think long over a large workload; a judge that died is seen at once
+constexpr double compile_only_s = 120;  // nvcc takes ten
 constexpr std::size_t slots_of_baselines = 0; // baseline hosts live with the first judge only
 
 std::vector<int> usable_cores() {
@@ -59,6 +60,10 @@ public:
   std::vector<device_description> devices() const override;
   result<host_roofs> roofs() override { return roofs(false); }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
+  result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
+    KEVOLVE_TRY(done, command.empty() ? compilers_->compile(what, compile_only_s, cancelled) : compilers_->check(what, command, compile_only_s, cancelled));
+    return done.good ? std::string() : done.log.empty() ? std::string("the compiler failed without a message") : done.log;
+  }
   result<problem> trace(const trace_work& what, const std::atomic<bool>& cancelled) override;
   void prepare_baselines(const problem& subject, const std::vector<std::string>& baselines) override;
   std::vector<std::pair<std::string, std::string>> self_test() override;

@@ -50,6 +50,12 @@ public:
   /// One attempt. A failing candidate is an evaluation with its outcome; an `error` is always infrastructure. `cancelled` is polled at
   /// least every 100 ms; a cancelled attempt kills its processes and returns errc::interrupted.
   virtual result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) = 0;
+  /// Compiles one candidate, or checks it with `command` (placeholders {file}, {object}), in the compilers' jail; nothing runs. The messages: ""
+  /// where it compiles. Errors: infrastructure, or no such compiler here (errc::not_found).
+  virtual result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) {
+    (void)what, (void)command, (void)cancelled;
+    return std::string();
+  }
   /// Traces a Python SPEC to a problem with graph and workloads (needs Python with torch).
   virtual result<problem> trace(const trace_work& what, const std::atomic<bool>& cancelled) = 0;
   /// Starts baseline hosts (PyTorch eager, torch.compile) ahead of need, at low priority. Failing is not an error here.

@@ -135,6 +135,8 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["needed_s"] = known(facts.needed_s);
   answer["stages"] = stages_object(of.spent);
   answer["proposals"] = of.nodes.size();
+  if (of.models.asked > 0)
+    answer["models"] = {{"asked", of.models.asked}, {"failed", of.models.failed}, {"tokens", of.models.tokens}, {"usd", of.models.usd}};
   answer["discarded"] = of.discarded;
   answer["resumed"] = of.resumed;
   answer["lineage"] = of.best ? lineage_object(of, *of.best) : object::array();

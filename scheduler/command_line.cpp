@@ -160,7 +160,8 @@ private:
   void add_explain() {
     CLI::App* c = command(app_, "explain", "how a candidate came about, what each step gained and why, and its source");
     c->add_option("CANDIDATE", explained_, "its id or the beginning of it; or a session: then its best")->type_name("")->required();
-    c->callback([this] { line_.run = [this](context& in) { return explain(in, explained_); }; });
+    c->add_flag("--prompt", conversation_, "also what its model was told and said");
+    c->callback([this] { line_.run = [this](context& in) { return explain(in, explained_, conversation_); }; });
   }
 
   void add_verify() {
@@ -301,6 +302,7 @@ private:
   replay_options replay_;
   engine_options engine_;
   survey_options kernelbench_, operators_;
+  bool conversation_ = false;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;
   bool repair_ = false;
 };

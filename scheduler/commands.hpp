@@ -27,7 +27,8 @@ result<int> pause_session(context& in, const std::string& session);
 result<int> cancel_session(context& in, const std::string& session);
 
 /// A candidate (or the beginning of its id), or a session: then its best.
-result<int> explain(context& in, const std::string& what);
+/// `conversation`: also what its model was told and said.
+result<int> explain(context& in, const std::string& what, bool conversation = false);
 
 struct verify_options {
   std::string what;                   // candidate, Solution .json or .cpp

@@ -50,13 +50,32 @@ std::string explanation(const found_candidate& found, const style& how) {
   return text + sources_of(found.what, how);
 }
 
+/// Every request for the node's proposal with its answer, as the log has them.
+std::string conversation_of(const std::vector<event>& log, node_number number, const style& how) {
+  std::string text;
+  for (const event& e : log)
+    if (const auto* asked = std::get_if<model_asked>(&e); asked && asked->number == number) {
+      text += "\n" + how.strong(fmt::format("Asked {} ({}, step {})", asked->model, asked->role, asked->step)) + "\n";
+      text += asked->step == 0 ? asked->instructions + "\n" + asked->turns.front() : asked->turns.back();
+    } else if (const auto* said = std::get_if<model_answered>(&e); said && said->number == number) {
+      text += "\n" + how.strong(fmt::format("It said ({}, {} tokens read, {} written, {:.4f} USD, {:.1f} s)", said->stop, said->used.input, said->used.output, said->cost_usd,
+                                            said->seconds)) + "\n";
+      text += (said->failure.empty() ? said->text : "nothing: " + said->failure) + "\n";
+    }
+  return text.empty() ? "\nNo model was asked for it.\n" : text;
+}
+
 } // namespace
 
-result<int> explain(context& in, const std::string& what) {
+result<int> explain(context& in, const std::string& what, bool conversation) {
   KEVOLVE_TRY(memory, open_for_reading(in));
   KEVOLVE_TRY(found, find_candidate(*memory, what));
   in.out.answer(explanation_answer(found.in, found.number, found.what));
   in.out.say(explanation(found, in.look()));
+  if (conversation) {
+    KEVOLVE_TRY(log, memory->events(found.in.opening.session));
+    in.out.say(conversation_of(log, found.number, in.look()));
+  }
   return 0;
 }
 

@@ -69,7 +69,11 @@ std::string how_it_ended(const session_account& of, const report_facts& facts) {
   }
   if (facts.needed_s > 0)
     text += fmt::format(" ({} of it compiling and measuring)", show_duration(facts.needed_s));
-  return text + fmt::format("; {}; seed {}\n", outcomes_text(of.outcomes), of.opening.settings.seed);
+  text += fmt::format("; {}; seed {}\n", outcomes_text(of.outcomes), of.opening.settings.seed);
+  if (of.models.asked > 0)
+    text += fmt::format("models were asked {} times{}: {} tokens, {:.4f} USD\n", of.models.asked, of.models.failed ? fmt::format(" ({} failed)", of.models.failed) : "",
+                        of.models.tokens, of.models.usd);
+  return text;
 }
 
 } // namespace

@@ -1,0 +1,37 @@
+// The model desk as settings describe it: a seat for each configured model (and for each `exec`, `manual` or `replay` provider by its own name),
+// the knowledge base to read in, this host's compilers to check with, the day's limit over all sessions. Thread-safe.
+#pragma once
+
+#include "actors/model_desk.hpp"
+#include "kb/store.hpp"
+#include "node-agent/evaluate.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kevolve::scheduler {
+
+struct model_configuration {
+  std::vector<llm::provider_settings> providers;
+  std::vector<llm::model_settings> models;
+  double day_usd = 0;            // 0: no limit
+  std::uint64_t day_tokens = 0;
+
+  /// Names that --synthesizer takes besides "generator".
+  [[nodiscard]] std::vector<std::string> synthesizers() const;
+};
+
+/// `evaluator` may be null: then nothing is compiled here before it is sent to an agent. Both must outlive the desk. What today's sessions
+/// spent so far is read from the store.
+std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, kb::store& memory, agent::host_evaluator* evaluator);
+
+/// What models may have cost since the beginning of the day (UTC) that holds `now_ms`, over all sessions; requests without an answer at their
+/// reservation.
+struct day_spending {
+  std::uint64_t tokens = 0;
+  double usd = 0;
+};
+result<day_spending> spent_today(const kb::store& memory, std::int64_t now_ms);
+
+} // namespace kevolve::scheduler
