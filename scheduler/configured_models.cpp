@@ -104,7 +104,9 @@ public:
       made = std::move(provider);
     }
     seat.provider = made;
-    seat.prompt_tokens = std::min<std::size_t>(prompt_tokens_most, seat.model.context_tokens / prompt_share);
+    seat.prompt_tokens = seat.model.prompt_tokens ? seat.model.prompt_tokens : std::min<std::size_t>(prompt_tokens_most, seat.model.context_tokens / prompt_share);
+    seat.repairs = seat.model.repairs;
+    seat.blank_feedback = seat.model.blank_feedback;
     return seat;
   }
 

@@ -15,7 +15,9 @@ namespace kevolve::scheduler {
 struct model_configuration {
   std::vector<llm::provider_settings> providers;
   std::vector<llm::model_settings> models;
-  double day_usd = 0;            // 0: no limit
+  double session_usd = 0;        // what a session's models may cost at most; 0: no limit
+  std::uint64_t session_tokens = 0;
+  double day_usd = 0;            // likewise all sessions of a day (UTC)
   std::uint64_t day_tokens = 0;
 
   /// Names that --synthesizer takes besides "generator".

@@ -164,6 +164,8 @@ result<std::map<std::string, found_value, std::less<>>> parse_config(const confi
     for (const auto& [key, node] : table) {
       const std::string name(key.str());
       const auto where = fmt::format("{}:{}", file.file, key.source().begin.line);
+      if (name == "llm")
+        continue; // tables of their own: llm_settings.hpp
       const key_rule* rule = find_rule(name);
       if (!rule)
         return error{errc::configuration, fmt::format("{}: key '{}' is not known; known keys: {}", where, name, known_keys())};

@@ -47,6 +47,9 @@ struct model_settings {
   bool legacy_limit = false;            // `max_tokens` instead of `max_completion_tokens`: many local servers
   json extra_body = json::object();     // merged into the body last
   std::optional<token_price> price;
+  std::uint32_t prompt_tokens = 0;      // what a prompt is sized to; 0: by the window
+  std::uint32_t repairs = 2;            // asked again within a step for what does not compile
+  bool blank_feedback = false;          // for experiments: it is not told what came of its candidates
   bool operator==(const model_settings&) const = default;
 };
 
