@@ -142,6 +142,8 @@ result<std::unique_ptr<program>> program::start(const program_settings& settings
   launch l;
   // All above 4, so that no dup2 in the child overwrites one that is still needed.
   const auto high = [](int fd) {
+    if (fd < 0)
+      return fd; // errno says why
     const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, 16);
     ::close(fd);
     return moved;

@@ -68,6 +68,35 @@ TEST_CASE("the median and its interval are those of order statistics") {
   for (int i = 1; i <= 20; ++i)
     twenty.push_back(i);
   CHECK(median_interval(twenty) == interval{6, 15}); // 95.9%, the table's ranks
+  CHECK(std::isinf(median_interval(v).low));
+  CHECK(median_interval(v).low < 0);
+}
+
+TEST_CASE("the interval's ranks are the table's for every number of values, and the normal approximation's for many") {
+  const auto rank = [](int n) { // of the lower end; the upper one is its mirror image
+    std::vector<double> values;
+    for (int i = n; i >= 1; --i)
+      values.push_back(i);
+    const interval i = median_interval(values);
+    CHECK(i.high == n + 1 - i.low);
+    return static_cast<int>(i.low);
+  };
+  for (const auto& [n, low] : std::vector<std::pair<int, int>>{{6, 1}, {7, 1}, {8, 1}, {9, 2}, {11, 2}, {12, 3}, {14, 3}, {15, 4}, {25, 8}, {50, 18}, {100, 40}, {500, 228}, {501, 229}, {1000, 469}, {10'000, 4902}}) {
+    CAPTURE(n);
+    CHECK(rank(n) == low); // David and Nagaraja, table 7.1; binomial quantiles
+  }
+}
+
+TEST_CASE("a block's worth in evidence is what five gamblers make of it") {
+  gain_evidence one(0.01);
+  CHECK(one.value() == doctest::Approx(1));
+  CHECK(one.blocks() == 0);
+  one.add(0.02);
+  CHECK(one.value() == doctest::Approx(2 * (0.10 * 0.60 + 0.15 * 0.70 + 0.20 * 0.80 + 0.25 * 0.90 + 0.30 * 0.98)));
+  CHECK(one.blocks() == 1);
+  one.add(0.01); // the margin itself is no win
+  CHECK(one.value() == doctest::Approx(4 * (0.10 * 0.60 * 0.40 + 0.15 * 0.70 * 0.30 + 0.20 * 0.80 * 0.20 + 0.25 * 0.90 * 0.10 + 0.30 * 0.98 * 0.02)));
+  CHECK(one.blocks() == 2);
 }
 
 TEST_CASE("the interval of the median covers it in 95% of repetitions, whatever the distribution") {
@@ -268,7 +297,10 @@ TEST_CASE("thinning keeps the spread in time and geometric means are those of lo
   CHECK(kept.size() == 64);
   CHECK(kept.front() == 0);
   CHECK(kept.back() > 980);
-  CHECK(thin(std::vector<double>{1, 2}).size() == 2);
+  CHECK(thin(std::vector<double>{1, 2}) == std::vector<double>{1, 2});
+  CHECK(thin(v, 4) == std::vector<double>{0, 250, 500, 750});
+  CHECK(thin(v, 1000) == v);
+  CHECK(geometric_mean({}) == 0);
   const double g[] = {1, 4};
   CHECK(geometric_mean(g) == doctest::Approx(2));
 }
