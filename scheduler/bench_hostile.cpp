@@ -195,17 +195,17 @@ public:
     std::ostringstream text;
     text << shared.rdbuf();
     shared_ = std::move(text).str();
+    const auto wanted = [&](const std::string& name) { return options_.only.empty() || std::find(options_.only.begin(), options_.only.end(), name) != options_.only.end(); };
     for (auto& p : programs) {
-      const bool wanted = options_.only.empty() || std::find(options_.only.begin(), options_.only.end(), p.name) != options_.only.end();
-      if (!wanted)
+      if (!wanted(p.name))
         continue;
       if ((p.needs_root && ::geteuid() != 0) || (p.lengthy && options_.quick))
         skipped_.push_back(p.name + (p.lengthy ? " (long)" : " (needs root)"));
       else
         programs_.push_back(std::move(p));
     }
-    if (options_.only.empty())
-      kernels_ = std::move(kernels);
+    std::erase_if(kernels, [&](const honest_kernel& k) { return !wanted(k.name); });
+    kernels_ = std::move(kernels);
     for (const char* name : {"rows", "product"}) {
       KEVOLVE_TRY(subject, read_problem(home_ / "operators" / (std::string(name) + ".json")));
       subjects_[name] = std::move(subject);
@@ -225,6 +225,8 @@ public:
       for (const hostile_program* p : members) {
         if (cancelled_)
           return error{errc::interrupted, "interrupted"};
+        if (enough())
+          return {};
         const evaluation e = attempt(*host, candidate_of(*p, bait_.names(), shared_), p->operator_name, p->verify, p->anchored);
         ++runs_;
         look_for_canary(*p, e, name, bits);
@@ -242,6 +244,8 @@ public:
                              [&](const hostile_program& p, const evaluation& e) { defended(p, e); }));
     for (const std::string& left : left_.found())
       findings_.push_back({"", "leftover", "nothing", left, ""}), ++leftovers_;
+    if (options_.defended)
+      return honest();
     KEVOLVE_TRY_VOID(phase("control", [](const hostile_program& p) { return p.stopped_by.empty() ? std::nullopt : std::optional(all_off(p)); },
                            [&](const hostile_program& p, const evaluation& e) { control(p, e); }));
     for (std::size_t d = 0; d < agent::defence_count && !options_.quick; ++d)
@@ -282,6 +286,7 @@ public:
   std::atomic<bool>& cancelled() { return cancelled_; }
 
 private:
+  [[nodiscard]] bool enough() const { return options_.stop && !findings_.empty(); }
   static defences_off all_off(const hostile_program& p) {
     defences_off off;
     for (const auto* listed : {&p.stopped_by, &p.at_times_by})
@@ -314,7 +319,7 @@ private:
       }
     return host;
   }
-  [[nodiscard]] fs::path home_cache() const { return bait_.folder().parent_path() / "hostile"; }
+  [[nodiscard]] fs::path home_cache() const { return options_.keep.empty() ? bait_.folder().parent_path() / "hostile" : options_.keep; }
 
   evaluation attempt(agent::host_evaluator& host, const candidate& what, const std::string& operator_name, bool verify, bool anchored) {
     evaluate_work w;
@@ -375,6 +380,8 @@ private:
     for (const honest_kernel& k : kernels_) {
       if (cancelled_)
         return error{errc::interrupted, "interrupted"};
+      if (enough())
+        return {};
       const evaluation e = attempt(*host, candidate_of(k), k.operator_name, false, false);
       if (e.result == outcome::passed)
         continue;

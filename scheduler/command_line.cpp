@@ -252,8 +252,11 @@ private:
 
     CLI::App* hostile = command(*bench, "hostile", "attacks on judge and sandbox, and honest kernels that must pass");
     hostile->add_option("--repeat", hostile_.repeat, "how often each attack meets all defences")->type_name("N")->check(CLI::Range(1, 100000));
-    hostile->add_option("--only", hostile_.only, "these programs of tests/hostile/programs")->type_name("NAME")->expected(1, -1);
+    hostile->add_option("--only", hostile_.only, "these of tests/hostile/programs and tests/hostile/honest")->type_name("NAME")->expected(1, -1);
     hostile->add_flag("--quick", hostile_.quick, "the short form: all defences, and none");
+    hostile->add_flag("--defended", hostile_.defended, "all defences only: no controls");
+    hostile->add_flag("--stop", hostile_.stop, "end at the first finding");
+    hostile->add_option("--keep", hostile_.keep, "keep what was compiled here, for the next run")->type_name("DIR");
     hostile->callback([this] { line_.run = [this](context& in) { return bench_hostile(in, hostile_); }; });
 
     CLI::App* aa = command(*bench, "aa", "how often a candidate is called better than itself");

@@ -133,8 +133,11 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
 
 struct hostile_options {
   std::uint32_t repeat = 1;           // how often each attack meets all defences
-  std::vector<std::string> only;      // these programs; empty: all, and the honest corpus
+  std::vector<std::string> only;      // these programs and honest kernels; empty: all
   bool quick = false;                 // without each defence alone, and without what takes gigabytes
+  bool defended = false;              // without switching any defence off
+  bool stop = false;                  // at the first finding
+  std::filesystem::path keep;         // keeps what was compiled and calibrated for the next run; empty: nothing is kept
 };
 /// The attack suite of tests/hostile/ and its honest corpus.
 result<int> bench_hostile(context& in, const hostile_options& options);
