@@ -65,9 +65,13 @@ inline const std::string plain_row = R"(
 inline candidate naive_rms_norm() { return kernel(rows_of(plain_row), {"-O1"}); }
 inline candidate fast_rms_norm() { return kernel(rows_of(plain_row, "", "#pragma omp parallel for schedule(static)")); }
 
-/// One host for all tests of an executable: judges start once.
+/// One host for all tests of an executable: judges start once. Where KEVOLVE_TEST_CACHE names a folder, what was compiled and calibrated stays there
+/// for the next run; otherwise it is gone with the process.
 inline host_evaluator& host(unsigned device_slots = 1) {
+  static const char* const kept = std::getenv("KEVOLVE_TEST_CACHE");
   static const std::filesystem::path cache = [] {
+    if (kept)
+      return std::filesystem::path(kept);
     std::string name = (std::filesystem::temp_directory_path() / "kevolve-evaluate-test-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     return std::filesystem::path(name);
@@ -86,7 +90,8 @@ inline host_evaluator& host(unsigned device_slots = 1) {
     std::atexit([] {
       one.reset();
       std::error_code ignored;
-      std::filesystem::remove_all(cache, ignored);
+      if (!kept)
+        std::filesystem::remove_all(cache, ignored);
     });
   }
   return *one;
