@@ -42,6 +42,8 @@ result<llm::provider_settings> read_provider(toml_fields at, std::string name) {
   p.kind = *known;
   if (at.has("api_key"))
     return at.wrong("api_key", "a key in a file", "api_key_env with the name of an environment variable, or api_key_file");
+  if (p.kind == provider_kind::manual)
+    p.timeout_s = 7 * 86'400; // people sleep
   KEVOLVE_TRY_VOID(at.text("record", p.record));
   KEVOLVE_TRY_VOID(at.positive("timeout_s", p.timeout_s));
   KEVOLVE_TRY_VOID(at.count("max_in_flight", p.max_in_flight, 1));

@@ -2,6 +2,7 @@
 
 #include "actors/synthesis/llm/exec.hpp"
 #include "actors/synthesis/llm/http_provider.hpp"
+#include "actors/synthesis/llm/manual.hpp"
 #include "actors/synthesis/llm/record.hpp"
 
 #include <array>
@@ -21,7 +22,7 @@ result<std::shared_ptr<provider>> make_plain(const provider_settings& from, surr
   switch (from.kind) {
     case provider_kind::exec: return make_exec(from, around);
     case provider_kind::replay: return make_replay(from);
-    case provider_kind::manual: return error{errc::configuration, "provider '" + from.name + "': kind manual is not in this version"};
+    case provider_kind::manual: return make_manual(from);
     default: return make_http(from, around);
   }
 }
