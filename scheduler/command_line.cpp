@@ -215,6 +215,14 @@ private:
     setting(*engine, "--seed", "seed", "of the draws")->type_name("S");
     engine->callback([this] { line_.run = [this](context& in) { return bench_engine(in, engine_); }; });
 
+    CLI::App* llm = command(*bench, "llm", "steps from prompt to candidate per second against a made-up model server");
+    llm->add_option("--format", llm_.format, "openai-chat, openai-responses or anthropic")->type_name("NAME");
+    llm->add_option("--steps", llm_.steps, "of a model that answers at once")->type_name("N")->check(CLI::Range(1, 10'000'000));
+    llm->add_option("--in-flight", llm_.in_flight, "so many at once")->type_name("N")->check(CLI::Range(1, 10'000));
+    llm->add_option("--waiting", llm_.waiting, "requests at once to a model that takes long")->type_name("N")->check(CLI::Range(1, 10'000));
+    llm->add_option("--latency", llm_.latency_s, "how long it takes")->type_name("SECONDS")->check(CLI::Range(0.0, 3600.0));
+    llm->callback([this] { line_.run = [this](context& in) { return bench_llm(in, llm_); }; });
+
     CLI::App* kill = command(*bench, "kill", "kill -9 at random moments, resume, check that nothing is lost or twice");
     kill->add_option("--rounds", kill_.rounds, "how many kills")->type_name("N");
     kill->add_option("--evaluations", kill_.evaluations, "of each session")->type_name("N");
@@ -304,6 +312,7 @@ private:
   landscape_options landscape_;
   replay_options replay_;
   engine_options engine_;
+  llm_options llm_;
   survey_options kernelbench_, operators_;
   bool conversation_ = false;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;

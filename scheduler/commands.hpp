@@ -142,6 +142,15 @@ struct hostile_options {
 /// The attack suite of tests/hostile/ and its honest corpus.
 result<int> bench_hostile(context& in, const hostile_options& options);
 
+struct llm_options {
+  std::string format = "openai-chat"; // or openai-responses, anthropic
+  std::uint32_t steps = 6000, in_flight = 64; // of a model that answers at once
+  std::uint32_t waiting = 200;        // requests at once to one that takes `latency_s`
+  double latency_s = 30;
+};
+/// Steps from prompt to candidate a second, and requests in flight, against a made-up model server.
+result<int> bench_llm(context& in, const llm_options& options);
+
 struct engine_options {
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;
