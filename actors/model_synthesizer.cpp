@@ -38,7 +38,7 @@ model_answered record_of(node_number number, std::uint32_t step, const llm::repl
     a.seconds = got->seconds;
     a.attempts = got->attempts;
     a.request = got->request_id;
-    used = got->used;
+    used = got->counted ? got->used : llm::most_usage(asked); // who tells no usage may have used as much
     unseen = got->unseen_attempts;
     a.cost_usd = got->recorded ? 0 : got->cost_usd.value_or(price_of(used, asked.model));
   } else {

@@ -8,8 +8,9 @@ namespace {
 
 constexpr double window_s = 10;
 constexpr double slowest = 1.0 / 60;      // a request a minute: slower would look like a hang
-constexpr double increase = 0.1;          // requests per second, gained per second of success
+constexpr double increase = 0.1;          // requests per second, gained per second of success; of fast rates, a tenth
 constexpr double cut_every_s = 1;         // refusals of one burst are one sign
+constexpr double burst_s = 1;             // who asks for less patience refuses a burst, not a rate: waiting is enough
 constexpr double longest_block_s = 120;   // a header may not stop us for longer
 
 /// What an idle bucket may hold: a second's worth, so that a full minute's limit does not go in one burst.
@@ -87,14 +88,14 @@ void note_limits(rate_bucket& b, const told_limits& told, double now_s) {
 void note_success(rate_bucket& b, double now_s) {
   fill(b, now_s);
   if (std::isfinite(b.rate)) // one success of many a second adds its share of a second's increase
-    b.rate = std::min(b.ceiling, b.rate + increase / std::max(b.rate, increase));
+    b.rate = std::min(b.ceiling, b.rate + increase * std::max(1.0, b.rate) / std::max(b.rate, increase));
 }
 
 void note_refusal(rate_bucket& b, std::optional<double> wait_s, double now_s) {
   fill(b, now_s);
   if (wait_s)
     b.blocked_until_s = std::max(b.blocked_until_s, now_s + std::min(*wait_s, longest_block_s));
-  if (now_s - b.cut_at_s < cut_every_s)
+  if (now_s - b.cut_at_s < cut_every_s || (wait_s && *wait_s < burst_s))
     return;
   b.cut_at_s = now_s;
   const double current = now_s - b.window_from_s > 1 ? b.window_sent / (now_s - b.window_from_s) : b.window_sent;
