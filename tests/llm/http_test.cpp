@@ -320,6 +320,21 @@ TEST_CASE("https is verified: a server that speaks no TLS gets nothing") {
   CHECK(server.requests() == 0);
 }
 
+TEST_CASE("a proxy is taken from the environment, and not for hosts that no_proxy names") {
+  std::string path;
+  made_up_server proxy([&](const made_up_request& r) {
+    path = r.path;
+    return right("by proxy")(r);
+  });
+  ::setenv("http_proxy", proxy.url().c_str(), 1);
+  ::setenv("no_proxy", "127.0.0.1", 1);
+  CHECK(ask(*make(settings_for(provider_kind::openai_chat, "http://model.invalid")), streaming(true))->text == "by proxy");
+  CHECK(path == "http://model.invalid/v1/chat/completions");
+  made_up_server near(right("direct"));
+  CHECK(ask(*make(settings_for(provider_kind::openai_chat, near.url())), streaming(true))->text == "direct");
+  ::unsetenv("http_proxy"), ::unsetenv("no_proxy");
+}
+
 TEST_CASE("cancelling ends what flies; a provider that goes answers everybody") {
   made_up_server server([](const made_up_request&) { return made_up_response{{{3600, ""}}, false, false}; });
   std::promise<reply> one, two;

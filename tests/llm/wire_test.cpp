@@ -2,6 +2,9 @@
 #include "actors/synthesis/llm/wire.hpp"
 #include "tests/llm/asking.hpp"
 
+#include "protocol/rng.hpp"
+
+#include <array>
 #include <doctest/doctest.h>
 
 using namespace kevolve;
@@ -210,6 +213,49 @@ TEST_CASE("a stream that stops early is a broken connection, nonsense is malform
     CHECK(streamed(format, "data: " + std::string(200'000, 'x')).failure().kind == failure_kind::too_large);
   }
   CHECK(streamed(chat, "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n")->text == "x"); // a gateway without [DONE]
+}
+
+// Bytes are changed, cut out and doubled at random in right answers, whole and streamed: whatever comes of it, it is an answer or a failure.
+TEST_CASE("3,000 damaged answers and streams crash nothing and stay within bounds") {
+  const std::string bodies[] = {
+    R"({"id":"c","choices":[{"finish_reason":"stop","message":{"content":"int x;","reasoning":"hm"}}],"usage":{"prompt_tokens":3,"completion_tokens_details":{"reasoning_tokens":1}}})",
+    R"({"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"int x;"}]}],"usage":{"input_tokens":9}})",
+    R"({"content":[{"type":"text","text":"int x;"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"cache_read_input_tokens":1}})",
+    R"({"error":{"message":"no","type":"t","code":"c"}})"};
+  const std::string streams[] = {
+    "data: {\"choices\":[{\"delta\":{\"content\":\"int x;\"},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\ndata: [DONE]\n\n",
+    "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\ndata: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[]}}\n\n",
+    "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10}}}\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n"};
+  const auto damaged = [](std::string text, rng& random) {
+    for (std::uint64_t i = 0, n = 1 + random.below(6); i < n && !text.empty(); ++i) {
+      const std::size_t at = random.below(text.size()), length = random.below(12);
+      if (random.chance(0.4))
+        text[at] = "\"{}[]:,\\\n\0\xff" "0-n"[random.below(13)];
+      else if (random.chance(0.5))
+        text.erase(at, length);
+      else
+        text.insert(at, text.substr(at, length));
+    }
+    return text;
+  };
+  int answers = 0, failures = 0;
+  for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
+    rng random(seed, 0, "damage");
+    const provider_kind format = std::array{chat, responses, anthropic}[seed % 3];
+    const reply whole = answer_from_body(format, "p", damaged(bodies[random.below(4)], random));
+    stream_reader reader(format, "p", 1000);
+    const std::string stream = damaged(streams[seed % 3], random);
+    for (std::size_t at = 0; at < stream.size(); at += 5)
+      reader.feed(std::string_view(stream).substr(at, 5));
+    const reply streamed = reader.finish();
+    for (const reply& r : {whole, streamed}) {
+      r ? ++answers : ++failures;
+      CHECK((r ? r->text.size() <= 1000 : !r.failure().message.empty() && r.failure().message.size() < 800));
+    }
+    CHECK(failure_from_body("p", static_cast<int>(random.below(600)), damaged(bodies[3], random)).message.size() < 800);
+  }
+  CHECK(answers > 500);
+  CHECK(failures > 500);
 }
 
 TEST_CASE("server-sent events follow the standard: several data lines, CR, byte order mark") {
