@@ -1,5 +1,7 @@
 #include "scheduler/configured_models.hpp"
 
+#include "scheduler/day_limit.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -80,9 +82,10 @@ class configured_desk final : public model_desk {
 public:
   configured_desk(model_configuration from, llm::surroundings around, kb::store& memory, agent::host_evaluator* evaluator)
       : from_(std::move(from)), around_(std::move(around)), memory_(memory), checks_(evaluator) {
+    model_spending so_far;
     if (auto spent = spent_today(memory_, unix_ms()))
-      spent_ = *spent;
-    day_ = unix_ms() / day_ms;
+      so_far = {spent->tokens, spent->usd};
+    day_.emplace(model_spending{from_.day_tokens, from_.day_usd}, so_far, unix_ms());
   }
 
   result<model_seat> find(const std::string& synthesizer) override {
@@ -131,22 +134,12 @@ public:
 
   bool reserve(std::uint64_t tokens, double usd) override {
     std::lock_guard lock(mutex_);
-    if (const auto today = unix_ms() / day_ms; today != day_) {
-      day_ = today;
-      spent_ = {};
-    }
-    if ((from_.day_tokens > 0 && spent_.tokens + tokens > from_.day_tokens) || (from_.day_usd > 0 && spent_.usd + usd > from_.day_usd))
-      return false;
-    spent_.tokens += tokens;
-    spent_.usd += usd;
-    return true;
+    return day_->reserve(unix_ms(), {tokens, usd});
   }
 
-  // What was reserved before midnight and became cheaper after it makes the new day a little cheaper, never below nothing.
   void settle(std::uint64_t reserved_tokens, double reserved_usd, std::uint64_t tokens, double usd) override {
     std::lock_guard lock(mutex_);
-    spent_.tokens = spent_.tokens + tokens - std::min(spent_.tokens + tokens, reserved_tokens);
-    spent_.usd = std::max(0.0, spent_.usd + usd - reserved_usd);
+    day_->settle({reserved_tokens, reserved_usd}, {tokens, usd});
   }
 
 private:
@@ -162,8 +155,7 @@ private:
   kb::store& memory_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<llm::provider>> providers_;
-  day_spending spent_;
-  std::int64_t day_ = 0;
+  std::optional<day_limit> day_;
   check_queue checks_; // last: its threads end first
 };
 
