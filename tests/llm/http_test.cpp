@@ -94,6 +94,7 @@ played play(provider_kind kind, bool stream, std::vector<std::function<made_up_r
     asked = streaming(stream, "step-1");
   asked.model.stream = stream;
   reply got = ask(*make(settings), asked);
+  std::lock_guard lock(s.mutex); // what the socket ordered, a lock must, too
   return {std::move(got), s.seen};
 }
 
@@ -321,15 +322,20 @@ TEST_CASE("https is verified: a server that speaks no TLS gets nothing") {
 }
 
 TEST_CASE("a proxy is taken from the environment, and not for hosts that no_proxy names") {
+  std::mutex mutex;
   std::string path;
   made_up_server proxy([&](const made_up_request& r) {
+    std::lock_guard lock(mutex);
     path = r.path;
     return right("by proxy")(r);
   });
   ::setenv("http_proxy", proxy.url().c_str(), 1);
   ::setenv("no_proxy", "127.0.0.1", 1);
   CHECK(ask(*make(settings_for(provider_kind::openai_chat, "http://model.invalid")), streaming(true))->text == "by proxy");
-  CHECK(path == "http://model.invalid/v1/chat/completions");
+  {
+    std::lock_guard lock(mutex);
+    CHECK(path == "http://model.invalid/v1/chat/completions");
+  }
   made_up_server near(right("direct"));
   CHECK(ask(*make(settings_for(provider_kind::openai_chat, near.url())), streaming(true))->text == "direct");
   ::unsetenv("http_proxy"), ::unsetenv("no_proxy");
