@@ -36,7 +36,7 @@ std::string kernel(std::uint64_t number, const std::string& more = "") {
 /// Seats by HTTP, everything else made up: a source that says WRONG does not compile.
 class http_desk final : public model_desk {
 public:
-  explicit http_desk(const std::string& url) {
+  http_desk(const std::string& url, std::chrono::milliseconds compile_time) : compile_time_(compile_time) {
     llm::provider_settings s;
     s.name = "made-up", s.kind = llm::provider_kind::openai_chat, s.base_url = url + "/v1", s.api_key_env = "MADE_UP_KEY";
     s.max_retries = 3, s.max_answer_bytes = 1u << 20;
@@ -51,12 +51,19 @@ public:
   result<model_seat> find(const std::string&) override { return seat_; }
   std::vector<synthesis::reading> read(const lookup&) override { return {}; }
   void compile(const candidate& what, const target&, std::function<void(std::string)> then) override {
-    then(what.sources[0].content.find("WRONG") != std::string::npos ? "kernel.cpp:5: error: made up" : "");
+    std::string messages = what.sources[0].content.find("WRONG") != std::string::npos ? "kernel.cpp:5: error: made up" : "";
+    if (compile_time_.count() == 0)
+      return then(std::move(messages));
+    std::thread([messages = std::move(messages), then = std::move(then), this] { // only in a process that ends by _exit
+      std::this_thread::sleep_for(compile_time_);
+      then(messages);
+    }).detach();
   }
   bool reserve(std::uint64_t, double) override { return true; }
   void settle(std::uint64_t, double, std::uint64_t, double) override {}
 
 private:
+  const std::chrono::milliseconds compile_time_;
   model_seat seat_;
 };
 
@@ -67,14 +74,14 @@ struct process_world {
   made_up_host host;
   std::unique_ptr<agent_service> agent;
   std::unique_ptr<runtime> engine;
-  process_world(const std::filesystem::path& directory, const std::string& url) {
+  process_world(const std::filesystem::path& directory, const std::string& url, std::chrono::milliseconds compile_time = {}) {
     auto opened = kb::store::open(directory / "kb", kb::access::read_write);
     REQUIRE_MESSAGE(opened, opened.error().message);
     memory = std::move(*opened);
     engine_parts parts;
     parts.make_generator = made_up::generator();
     parts.open_link = [this](link_callbacks callbacks) { return link::open("inproc://kevolve-test", context.handle(), "kevolve", std::move(callbacks)); };
-    parts.models = std::make_shared<http_desk>(url);
+    parts.models = std::make_shared<http_desk>(url, compile_time);
     auto started = start_engine(*memory, 2, parts);
     REQUIRE_MESSAGE(started, started.error().message);
     engine = std::move(*started);
@@ -220,7 +227,7 @@ TEST_CASE("(child) goes on with a session until it ends" * doctest::skip()) {
   const char* url = std::getenv("KEVOLVE_TEST_URL");
   REQUIRE(directory);
   REQUIRE(url);
-  process_world world(directory, url);
+  process_world world(directory, url, std::chrono::milliseconds(50)); // answers lie durable for a while before their candidates do
   auto sessions = world.memory->sessions();
   REQUIRE(sessions);
   session_id which;
@@ -235,6 +242,7 @@ TEST_CASE("(child) goes on with a session until it ends" * doctest::skip()) {
   }
   const auto end = world.engine->wait(which, {});
   REQUIRE_FALSE(end.failure);
+  ::_exit(0);
 }
 
 TEST_CASE("killed at 20 random moments, a session never pays again for an answer that arrived, and its cap holds") {
@@ -255,7 +263,7 @@ TEST_CASE("killed at 20 random moments, a session never pays again for an answer
   ::setenv("KEVOLVE_TEST_DIRECTORY", at.path.c_str(), 1);
   ::setenv("KEVOLVE_TEST_URL", server.url().c_str(), 1);
   std::map<std::string, unsigned> had; // steps whose answer was durable at a kill -> how often they had been asked for
-  std::uint64_t kills = 0, lives = 0;
+  std::uint64_t kills = 0, lives = 0, caught = 0; // caught: answers that lay there without a candidate at a kill
   for (bool over = false; !over; ++lives) {
     REQUIRE(lives < 200);
     const pid_t child = ::fork();
@@ -276,10 +284,12 @@ TEST_CASE("killed at 20 random moments, a session never pays again for an answer
     }
     if (!ended)
       ::waitpid(child, &status, 0);
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status)) {
+      REQUIRE(WTERMSIG(status) == SIGKILL);
       ++kills;
-    else
+    } else {
       REQUIRE(WEXITSTATUS(status) == 0);
+    }
     std::lock_guard lock(mutex);
     for (const auto& [key, times] : had)
       CHECK_MESSAGE(asked[key] == times, key);
@@ -294,20 +304,26 @@ TEST_CASE("killed at 20 random moments, a session never pays again for an answer
     REQUIRE(log);
     std::uint64_t spent = 0;
     std::map<std::pair<node_number, std::uint32_t>, std::uint64_t> reserved;
+    std::set<node_number> without_candidate;
     for (const event& e : *log) {
+      if (const auto* added = std::get_if<candidate_added>(&e))
+        without_candidate.erase(added->number);
       if (const auto* asking = std::get_if<model_asked>(&e))
         spent += reserved[{asking->number, asking->step}] = asking->reserved_tokens;
       else if (const auto* said = std::get_if<model_answered>(&e)) {
         spent += said->used.input + said->used.output - reserved[{said->number, said->step}];
         const std::string key = sessions->front().session + "/" + std::to_string(said->number) + "/" + std::to_string(said->step);
         had[key] = asked[key];
+        without_candidate.insert(said->number);
       }
       over = over || std::holds_alternative<session_finished>(e);
     }
+    caught += without_candidate.size();
     CHECK(billed <= spent);
     CHECK(spent <= 10'000'000);
   }
   CHECK(kills == 20);
   CHECK(had.size() >= 20);
-  MESSAGE(kills << " kills, " << number << " requests, " << had.size() << " answers arrived");
+  CHECK(caught > 0);
+  MESSAGE(kills << " kills, " << number << " requests, " << had.size() << " answers arrived, " << caught << " of them lay there without a candidate at a kill");
 }
