@@ -50,7 +50,7 @@ void dispatcher::on(submit&& in) {
   auto& t = tasks_[name];
   t.what = std::move(in);
   t.arrived = ++arrivals_;
-  ++owners_[t.what.owner].tasks;
+  ++owners_[t.what.payer()].tasks;
   enqueue(t);
 }
 
@@ -71,7 +71,7 @@ void dispatcher::on(withdraw&& in) {
 
 void dispatcher::forget(const std::string& task) {
   auto found = tasks_.find(task);
-  auto owner = owners_.find(found->second.what.owner);
+  auto owner = owners_.find(found->second.what.payer());
   if (--owner->second.tasks == 0)
     owners_.erase(owner);
   tasks_.erase(found);
@@ -101,9 +101,9 @@ void dispatcher::unlist_turn(line& l, const std::string& owner) {
 
 void dispatcher::enqueue(task_state& t) { // one that comes back keeps its place
   auto& l = line_of(t.what);
-  unlist_turn(l, t.what.owner);
-  l.waiting[t.what.owner].emplace(std::pair{-t.what.priority, t.arrived}, t.what.task);
-  list_turn(l, t.what.owner);
+  unlist_turn(l, t.what.payer());
+  l.waiting[t.what.payer()].emplace(std::pair{-t.what.priority, t.arrived}, t.what.task);
+  list_turn(l, t.what.payer());
   ++totals_.queued;
 }
 
@@ -111,12 +111,12 @@ void dispatcher::leave_queue(const task_state& t) {
   auto found = lines_.find(kind_of(t.what));
   KEVOLVE_CHECK(found != lines_.end());
   auto& l = found->second;
-  unlist_turn(l, t.what.owner);
-  auto waiting = l.waiting.find(t.what.owner);
+  unlist_turn(l, t.what.payer());
+  auto waiting = l.waiting.find(t.what.payer());
   KEVOLVE_CHECK(waiting != l.waiting.end() && waiting->second.erase({-t.what.priority, t.arrived}) == 1);
   if (waiting->second.empty())
     l.waiting.erase(waiting);
-  list_turn(l, t.what.owner);
+  list_turn(l, t.what.payer());
   --totals_.queued;
   if (l.waiting.empty() && lines_.size() > lines_kept)
     lines_.erase(found);

@@ -31,12 +31,15 @@ struct options {
 // ---- inputs; `now_s` is the steady clock ----
 struct submit {
   std::string task;                   // unique: "<session>/<number>/<attempt>"
-  std::string owner;                  // fairness is between owners: the session
+  std::string owner;                  // the session
   int priority = 0;                   // higher first
   target on;                          // empty architecture: any of the platform and language
   std::string hardware;               // a hardware key, or "" for any
   double limit_s = 60;                // of one attempt
   bool needs_device = true;           // false: tracing, compiling only
+  std::string user = {};              // fairness is between users; "": the owner stands for itself
+
+  [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
 struct withdraw { std::string task; };
 struct hello { std::string agent; agent_hello what; };   // agent: the identity of its connection

@@ -309,8 +309,8 @@ evaluator_actor session_shell::spawn_evaluator(std::string task, node_number num
                                                evaluate_work what) {
   const auto& opening = logic_.state().opening();
   evaluator_parts parts;
-  parts.task = {std::move(task), opening.session, purpose == evaluation_purpose::verification ? 1 : 0, opening.on, opening.hardware,
-                what.limit_s, true};
+  parts.task = {std::move(task), opening.session, 2 * opening.settings.priority + (purpose == evaluation_purpose::verification ? 1 : 0), opening.on,
+                opening.hardware, what.limit_s, true, opening.settings.user};
   parts.number = number;
   parts.attempt = attempt;
   parts.purpose = purpose;

@@ -76,6 +76,8 @@ int main(int argc, char** argv) {
   auto host = agent::host_evaluator::start(settings);
   if (!host)
     return failed(host.error());
+  if (auto roofs = (*host)->roofs(); !roofs)
+    say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
   auto service = agent_service::start(**host, scheduler, nullptr, whole, *key);
   if (!service)

@@ -71,6 +71,7 @@ public:
 private:
   class device; // the right to use one judge
   result<host_roofs> roofs(bool afresh);
+  void note_facts(const host_roofs* roofs);
   result<void> build(const evaluate_work& what, const std::atomic<bool>& cancelled, judge_evaluate& to, evaluation& e);
   result<judge_verdict> judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e);
   std::optional<evaluation> still_holds(const evaluate_work& what, const environment& here);
@@ -80,6 +81,8 @@ private:
 
   host_settings settings_;
   std::string hardware_;
+  mutable std::mutex facts_mutex_;
+  std::string facts_;
   pause_gate gate_;
   std::unique_ptr<compile_pool> compilers_;
   std::vector<std::unique_ptr<judge_link>> judges_;
@@ -167,6 +170,7 @@ result<void> host::begin() {
     KEVOLVE_TRY_VOID(judges_.back()->start());
     free_.insert(i);
   }
+  note_facts(nullptr);
   return settings_.require_sandbox ? demand_sandbox() : result<void>();
 }
 
@@ -198,7 +202,22 @@ result<void> host::demand_sandbox() {
 }
 
 std::vector<device_description> host::devices() const {
-  return {{"cpu0", hardware_, {"cpu", host_architecture(), "cpp"}, settings_.device_slots}};
+  std::lock_guard lock(facts_mutex_);
+  return {{"cpu0", hardware_, {"cpu", host_architecture(), "cpp"}, settings_.device_slots, facts_}};
+}
+
+/// What results of this device depend on besides its hardware key: when it changes, leaders are worth another look.
+void host::note_facts(const host_roofs* roofs) {
+  auto compiler = compilers_->version(settings_.compiler);
+  std::string text = (compiler ? *compiler : settings_.compiler) + ", judge " + judge_version;
+  if (roofs) {
+    char numbers[96];
+    const double copy = roofs->memory.empty() ? 0 : roofs->memory.back().copy_bytes_per_s;
+    std::snprintf(numbers, sizeof numbers, ", copies %.3g GB/s, computes %.3g GFLOP/s", copy * 1e-9, roofs->fma_flops_per_s * 1e-9);
+    text += numbers;
+  }
+  std::lock_guard lock(facts_mutex_);
+  facts_ = std::move(text);
 }
 
 result<void> host::build(const evaluate_work& what, const std::atomic<bool>& cancelled, judge_evaluate& to, evaluation& e) {
@@ -372,6 +391,7 @@ result<host_roofs> host::roofs(bool afresh) {
   if (!toolchain)
     return toolchain.error();
   KEVOLVE_TRY(found, measure_roofs(settings_.cache, hardware_, *toolchain, settings_.compiler, judges_[0]->setup().cores.size(), afresh, probe));
+  note_facts(&found);
   return *(roofs_ = std::move(found));
 }
 

@@ -18,11 +18,12 @@ struct submission {
   problem subject;
   target on;
   session_settings settings;
+  double weight = 0;                 // of "stand": how much a gain is worth
 };
 
 struct client_request {
   std::uint32_t version = client_protocol_version;
-  std::string what;                  // "submit", "sessions", "show", "progress", "pause", "resume", "cancel", "agents", "drain", "source"
+  std::string what;                  // "submit", "sessions", "show", "progress", "pause", "resume", "cancel", "agents", "drain", "stand", "standing", "unstand"
   std::string about;                 // a session, an agent
   std::optional<submission> session; // of "submit"
 };
@@ -36,7 +37,7 @@ struct client_reply {
 
 template <class Inspector>
 bool inspect(Inspector& f, submission& x) {
-  return f.object(x).fields(f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings));
+  return f.object(x).fields(f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings), f.field("weight", x.weight));
 }
 template <class Inspector>
 bool inspect(Inspector& f, client_request& x) {

@@ -40,6 +40,8 @@ struct session_settings {
   std::vector<double> weights;     // of `synthesizers`, in their order; empty: in turn
   double model_usd = 0;            // what models may cost at most; 0: no limit
   std::uint64_t model_tokens = 0;  // read and written, at most; 0: no limit
+  std::string user;                // whose it is: users share agents evenly; "": the session stands for itself
+  int priority = 0;                // of its work: higher first
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -180,7 +182,7 @@ std::string_view kind_of(const event& e) noexcept;
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
   if constexpr (!Inspector::is_loading)
-    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0) // as it was before there were models
+    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0) // as it was before there were any of them
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
@@ -189,7 +191,8 @@ bool inspect(Inspector& f, session_settings& x) {
                             f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                             f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                             f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
-                            f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens));
+                            f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                            f.field("priority", x.priority));
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {

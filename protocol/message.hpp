@@ -47,6 +47,7 @@ struct device_description {
   std::string hardware;                // hardware key
   target on;
   std::uint32_t slots = 1;
+  std::string facts;                   // what results depend on besides the hardware key: toolchain, judge, calibrated roofs
 };
 
 // agent -> scheduler
@@ -86,7 +87,7 @@ bool inspect(Inspector& f, trace_work& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, device_description& x) {
-  return f.object(x).fields(f.field("name", x.name), f.field("hardware", x.hardware), f.field("on", x.on), f.field("slots", x.slots));
+  return f.object(x).fields(f.field("name", x.name), f.field("hardware", x.hardware), f.field("on", x.on), f.field("slots", x.slots), f.field("facts", x.facts));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {

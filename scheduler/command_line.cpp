@@ -86,11 +86,15 @@ private:
   void add_cluster() {
     CLI::App* s = command(app_, "serve", "the scheduler as a daemon: agents and people's commands come in by key");
     s->add_option("--listen", serve_.listen, "where agents connect; people's commands come to the next port")->type_name("tcp://HOST:PORT");
+    s->add_option("--standing-session", serve_.standing_session_s, "seconds of each session of the standing list (default: 60)")->type_name("S")->check(CLI::Range(5.0, 86400.0));
     s->add_option("--http", serve_.http, "/healthz, /readyz and /metrics for Prometheus, read only (default: none)")->type_name("HOST:PORT");
     s->callback([this] { line_.run = [this](context& in) { return serve(in, serve_); }; });
 
     CLI::App* c = command(app_, "submit", "sessions for a running scheduler");
     c->add_option("SPEC", submit_.specs, "what to optimise")->type_name("")->required()->expected(1, -1);
+    c->add_flag("--standing", submit_.standing, "go on optimising them whenever nobody asks for anything else; a folder: all its operators");
+    c->add_option("--weight", submit_.weight, "with --standing: how much a gain is worth, such as calls a day (default: 1)")->type_name("W")->check(CLI::PositiveNumber);
+    c->add_option("--weights", submit_.weights, "with --standing: a file of lines OPERATOR NUMBER")->type_name("FILE");
     c->add_flag("--wait", submit_.wait, "until they have ended");
     c->add_option("--workload", submit_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
     setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
@@ -128,14 +132,14 @@ private:
 
   void add_sessions() {
     CLI::App* c = command(app_, "sessions", "list, show, watch, pause, resume or cancel sessions");
-    c->add_option("ACTION", session_action_, "list (default), show, watch, pause, resume or cancel")
+    c->add_option("ACTION", session_action_, "list (default), show, watch, pause, resume or cancel; of a scheduler also standing, unstand")
         ->type_name("")
-        ->check(CLI::IsMember({"list", "show", "watch", "pause", "resume", "cancel"}));
+        ->check(CLI::IsMember({"list", "show", "watch", "pause", "resume", "cancel", "standing", "unstand"}));
     c->add_option("SESSION", session_, "its id, the beginning of it, or last")->type_name("");
     add_host_settings(*c);
     add_remote_settings(*c);
     c->callback([this] {
-      if (session_action_ != "list" && session_.empty())
+      if (session_action_ != "list" && session_action_ != "standing" && session_.empty())
         throw CLI::ValidationError("SESSION", fmt::format("sessions {}: found no session, expected its id, the beginning of it, or last", session_action_));
       line_.run = [this](context& in) { return run_session_action(in); };
     });
@@ -144,6 +148,8 @@ private:
   result<int> run_session_action(context& in) const {
     if (!in.configured.scheduler.empty())
       return remote_sessions(in, session_action_, session_);
+    if (session_action_ == "standing" || session_action_ == "unstand")
+      return error{errc::usage, fmt::format("sessions {}: a running scheduler has the standing list; name it with --scheduler tcp://HOST:PORT --key FILE", session_action_)};
     if (session_action_ == "show")
       return show_session(in, session_);
     if (session_action_ == "watch")

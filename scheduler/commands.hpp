@@ -107,6 +107,7 @@ result<int> bench_model(context& in);
 struct serve_options {
   std::string listen = "tcp://127.0.0.1:7400"; // for agents; people's commands come to the next port
   std::string http;                   // HOST:PORT of /healthz, /readyz and /metrics; empty: none
+  double standing_session_s = 60;     // of each session of the standing list
 };
 /// The scheduler as a daemon, until a signal.
 result<int> serve(context& in, const serve_options& options);
@@ -121,6 +122,9 @@ struct submit_options {
   std::vector<std::string> specs;
   std::vector<std::string> workloads;
   bool wait = false;                  // until the sessions have ended
+  bool standing = false;              // goes on being optimised whenever nobody asks for anything else
+  double weight = 1;                  // of a standing one: how much a gain is worth
+  std::string weights;                // a file of lines "OPERATOR NUMBER"
 };
 /// Sessions for a running scheduler (--scheduler, --key).
 result<int> submit(context& in, const submit_options& options);

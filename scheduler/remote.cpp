@@ -5,10 +5,15 @@
 #include "scheduler/single_host.hpp"
 #include "scheduler/specification.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 #include <thread>
 
 namespace kevolve::scheduler {
@@ -106,10 +111,88 @@ std::string told(const object& shown) {
                                                                              : std::string("none verified"));
 }
 
+/// Lines "OPERATOR NUMBER"; '#' begins a comment.
+result<std::map<std::string, double>> read_weights(const std::string& file) {
+  std::ifstream in(file);
+  if (!in)
+    return error{errc::specification, fmt::format("{}: cannot be read; expected lines OPERATOR NUMBER", file)};
+  std::map<std::string, double> weights;
+  std::size_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string name, rest;
+    double weight = 0;
+    if (!(words >> name))
+      continue;
+    if (!(words >> weight) || weight <= 0 || words >> rest)
+      return error{errc::specification, fmt::format("{}:{}: found '{}', expected an operator's name and a number above 0", file, number, line)};
+    weights[name] = weight;
+  }
+  return weights;
+}
+
+/// A folder stands for the operators in it.
+std::vector<std::string> expanded(const std::vector<std::string>& specs) {
+  std::vector<std::string> all;
+  for (const std::string& spec : specs) {
+    std::error_code failed;
+    if (!std::filesystem::is_directory(spec, failed)) {
+      all.push_back(spec);
+      continue;
+    }
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(spec, failed))
+      if (entry.path().extension() == ".json")
+        files.push_back(entry.path().string());
+    std::sort(files.begin(), files.end());
+    all.insert(all.end(), files.begin(), files.end());
+  }
+  return all;
+}
+
+result<int> make_standing(context& in, const remote_scheduler& at, const submit_options& options) {
+  KEVOLVE_TRY(on, target_from_string(in.configured.target));
+  std::map<std::string, double> weights;
+  if (!options.weights.empty()) {
+    KEVOLVE_TRY(read, read_weights(options.weights));
+    weights = std::move(read);
+  }
+  object answers = object::array();
+  for (const std::string& spec : expanded(options.specs)) {
+    KEVOLVE_TRY(subject, subject_of(in, spec, options.workloads));
+    KEVOLVE_TRY(chosen, session_settings_of(in.configured, in.configured.baselines));
+    if (in.configured.origin.find("time")->second == "default")
+      chosen.time_s = 0; // the scheduler's own, for standing sessions
+    const auto given = weights.find(subject.op.name);
+    const double weight = given == weights.end() ? options.weight : given->second;
+    const std::string name = subject.op.name;
+    KEVOLVE_TRY(text, at.ask("stand", in.configured.target == "cpu" ? "" : in.configured.target, submission{std::move(subject), on, std::move(chosen), weight}));
+    in.out.note(fmt::format("standing: {}, weight {}", name, weight));
+    answers.push_back(object::parse(text, nullptr, false));
+  }
+  in.out.answer(answers.dump(2));
+  return 0;
+}
+
+result<int> show_standing(context& in, const remote_scheduler& at) {
+  KEVOLVE_TRY(all, at.ask_object("standing"));
+  table shown({{"operator"}, {"weight", align::right}, {"sessions", align::right}, {"spent", align::right}, {"best", align::right}, {"of the roof", align::right}, {"worth", align::right}, {"state"}});
+  for (const object& s : all)
+    shown.add({text_at(s, "name"), fmt::format("{:g}", s.value("weight", 0.0)), text_at(s, "sessions"), show_duration(s.value("seconds", 0.0)),
+               s.value("speedup", 0.0) > 0 ? show_factor(s.value("speedup", 0.0)) : "", s.value("roofline_fraction", 0.0) > 0 ? show_percent(s.value("roofline_fraction", 0.0)) : "",
+               fmt::format("{:.3g}", s.value("worth", 0.0)), text_at(s, "state")});
+  in.out.answer(all.dump(2));
+  in.out.say(shown.render(in.look()));
+  return 0;
+}
+
 } // namespace
 
 result<int> submit(context& in, const submit_options& options) {
   KEVOLVE_TRY(at, remote_scheduler::of(in));
+  if (options.standing)
+    return make_standing(in, at, options);
   KEVOLVE_TRY(on, target_from_string(in.configured.target));
   object answers = object::array();
   std::vector<std::string> sessions;
@@ -144,6 +227,14 @@ result<int> submit(context& in, const submit_options& options) {
 
 result<int> remote_sessions(context& in, const std::string& action, const std::string& session) {
   KEVOLVE_TRY(at, remote_scheduler::of(in));
+  if (action == "standing")
+    return show_standing(in, at);
+  if (action == "unstand") {
+    KEVOLVE_TRY(answer, at.ask_object("unstand", session));
+    in.out.answer(answer.dump(2));
+    in.out.say(fmt::format("{} stands no more; its sessions stay in the store\n", session));
+    return 0;
+  }
   if (action == "watch") {
     in.signals.on_signal([](int) {});
     KEVOLVE_TRY(state, watch(in, at, session));

@@ -10,6 +10,7 @@
 #include "scheduler/session_lookup.hpp"
 #include "scheduler/single_host.hpp"
 #include "scheduler/specification.hpp"
+#include "scheduler/standing_work.hpp"
 #include "scheduler/status_page.hpp"
 
 #include <algorithm>
@@ -36,6 +37,8 @@ using namespace std::chrono_literals;
 
 constexpr const char* stopped_with_us = "the scheduler stops"; // the runtime's reason for pausing what ran when it was destroyed
 constexpr double unserved_limit_s = 30.0 * 24 * 3600;          // agents come and go: a session waits for weeks
+
+std::int64_t unix_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 object progress_object(const session_progress& p) {
   object outcomes = object::object();
@@ -69,6 +72,11 @@ public:
       if (w.session == session && !w.over)
         return w.newest;
     return std::nullopt;
+  }
+  /// Any but this one.
+  bool others_than(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    return std::any_of(sessions_.begin(), sessions_.end(), [&](const watched& w) { return !w.over && w.session != session; });
   }
   /// Joins the threads of those that have ended.
   void tidy() {
@@ -125,7 +133,8 @@ private:
 
 class daemon {
 public:
-  daemon(context& in, kb::store& memory, runtime& engine, session_desk& desk) : in_(in), memory_(memory), engine_(engine), desk_(desk) {}
+  daemon(context& in, kb::store& memory, runtime& engine, session_desk& desk, standing_work& standing)
+      : in_(in), memory_(memory), engine_(engine), desk_(desk), standing_(standing) {}
 
   /// Sessions that ran when the scheduler stopped; tried again until an agent serves them.
   void find_unfinished() {
@@ -133,14 +142,17 @@ public:
     if (!all)
       return spdlog::error("the sessions cannot be read: {}", all.error().message);
     for (const kb::session_summary& s : *all)
-      if (s.state == "running" || (s.state == "paused" && s.stopped_by == stopped_with_us))
-        unfinished_.insert(s.session);
+      if (s.state == "running" || (s.state == "paused" && s.stopped_by == stopped_with_us)) {
+        if (!standing_.adopt(s.session))
+          unfinished_.insert(s.session);
+      }
     if (!unfinished_.empty())
       spdlog::info("{} unfinished session{} to go on with", unfinished_.size(), unfinished_.size() == 1 ? "" : "s");
   }
 
   void tick() {
     desk_.tidy();
+    standing_.tick(desk_.others_than(standing_.session()), unix_ms());
     std::set<session_id> waiting;
     {
       std::lock_guard lock(mutex_);
@@ -215,11 +227,24 @@ private:
     if (asked.what == "submit" && asked.session) {
       KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
       const std::string name = asked.session->subject.op.name;
+      asked.session->settings.user = who; // people share the agents evenly, however many sessions each has
+      asked.session->settings.priority = std::clamp(asked.session->settings.priority, 0, 9); // below: the standing list
       KEVOLVE_TRY(session, engine_.submit(std::move(asked.session->subject), asked.session->on, std::move(asked.session->settings)));
       spdlog::info("session {}: {} submitted by {}", session, name, who);
       desk_.watch(session);
       return object{{"session", session}, {"operator", name}}.dump();
     }
+    if (asked.what == "stand" && asked.session) {
+      KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
+      const double weight = asked.session->weight > 0 ? asked.session->weight : 1;
+      const std::string name = asked.session->subject.op.name + (asked.about.empty() ? "" : "@" + asked.about);
+      spdlog::info("standing {}: weight {}, by {}", name, weight, who);
+      return standing_.put({name, std::move(*asked.session), weight, who, {}});
+    }
+    if (asked.what == "standing")
+      return standing_.shown(unix_ms()).dump(2);
+    if (asked.what == "unstand")
+      return standing_.remove(asked.about);
     if (asked.what == "sessions") {
       KEVOLVE_TRY(all, memory_.sessions());
       return sessions_answer(all);
@@ -250,7 +275,7 @@ private:
       KEVOLVE_TRY(resumed, engine_.resume(found.session));
       desk_.watch(resumed);
     } else {
-      return error{errc::usage, fmt::format("request: found '{}', expected submit, sessions, show, progress, pause, resume, cancel, agents or drain", asked.what)};
+      return error{errc::usage, fmt::format("request: found '{}', expected submit, stand, standing, unstand, sessions, show, progress, pause, resume, cancel, agents or drain", asked.what)};
     }
     spdlog::info("session {}: {}, asked by {}", found.session, asked.what, who);
     return object{{"session", found.session}, {"done", asked.what}}.dump();
@@ -280,6 +305,7 @@ private:
   kb::store& memory_;
   runtime& engine_;
   session_desk& desk_;
+  standing_work& standing_;
   std::mutex mutex_;
   std::set<session_id> unfinished_;
 };
@@ -291,6 +317,7 @@ result<int> serve(context& in, const serve_options& options) {
   KEVOLVE_TRY_VOID(prepare_data(in));
   KEVOLVE_TRY(keys, cluster_keys::open(in.configured.data));
   KEVOLVE_TRY(memory, kb::store::open(in.configured.data, kb::access::read_write));
+  KEVOLVE_TRY(list, standing_list::open(in.configured.data));
   zmq::context_t sockets(1);
   KEVOLVE_TRY(gate, gatekeeper::open(sockets.handle(), keys.allowed));
   const link_security security{keys.own, keys.allowed};
@@ -303,7 +330,9 @@ result<int> serve(context& in, const serve_options& options) {
   KEVOLVE_TRY(engine, runtime::start(*memory, how));
   {
     session_desk desk(*engine, *memory, in.configured.data);
-    daemon self(in, *memory, *engine, desk);
+    standing_work standing(std::move(list), {*engine, *memory, [&](const session_id& s) { desk.watch(s); }, [&](const session_id& s) { return desk.progress_of(s).has_value(); },
+                                             options.standing_session_s});
+    daemon self(in, *memory, *engine, desk, standing);
     self.find_unfinished();
     KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
     std::unique_ptr<status_page> page;
