@@ -85,6 +85,7 @@ result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesi
   task.facts.subject = parts_.common.subject;
   task.facts.on = parts_.common.on;
   task.facts.hardware = parts_.hardware;
+  task.facts.number = request.number;
   task.facts.given = request.given ? *request.given : synthesis::context{};
   task.facts.given.skills = parts_.common.skills;
   task.facts.may_schedule = task.facts.in->runs && printer() != nullptr;

@@ -15,6 +15,8 @@
 
 namespace kevolve {
 
+class model_desk; // actors/model_desk.hpp
+
 struct runtime_settings {
   std::string endpoint = "inproc://kevolve"; // where agents connect
   void* zmq_context = nullptr;               // shared with an in-process agent; null: own
@@ -22,6 +24,7 @@ struct runtime_settings {
   std::optional<link_security> security;     // CURVE, for agents in other processes
   double agent_wait_s = 10;                  // how long a session that begins waits for an agent that serves its target
   double unserved_limit_s = 10;              // how long one that runs waits for such an agent to come back
+  std::shared_ptr<model_desk> models;        // who else writes candidates; null: the generator alone
 };
 
 /// What a person watching a session sees; sent on every change, at most 10 a second.

@@ -223,6 +223,7 @@ result<process_end> compile_pool::tool(std::vector<std::string> arguments, const
   for (auto& variable : what.environment)
     if (variable.starts_with("TMPDIR="))
       variable = "TMPDIR=" + at.folder.string();
+  what.environment.push_back("HIP_PLATFORM=amd"); // hipcc takes NVIDIA's where it sees an nvcc
   what.directory = at.folder;
   what.limits = {.wall_s = limit_s, .cpu_s = limit_s * 2, .memory_bytes = compiler_memory, .file_bytes = compiler_file};
   what.output_bytes = limits::log_bytes;

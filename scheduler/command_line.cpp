@@ -62,7 +62,7 @@ private:
     CLI::App* c = command(app_, "optimize", "make an operator faster: SPEC is an operator in kb/operators by name, a Definition .json or a KernelBench .py");
     c->add_option("SPEC", optimize_.spec, "what to optimise")->type_name("");
     setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
-    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator")->type_name("NAME");
+    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in config.toml, joined by commas")->type_name("NAME");
     setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
     setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
     setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
@@ -198,13 +198,28 @@ private:
     exported->callback([this] { line_.run = [this](context& in) { return export_leader(in, operator_, directory_); }; });
 
     CLI::App* kb = command(app_, "kb", "what is remembered: list, skills, check, snapshot");
-    kb->add_option("ACTION", kb_action_, "list (default), skills, check or snapshot")->type_name("")->check(CLI::IsMember({"list", "skills", "check", "snapshot"}));
-    kb->add_option("DIR", directory_, "where a snapshot goes")->type_name("");
+    kb->add_option("ACTION", kb_action_, "list (default), skills, documents, search, add, check or snapshot")
+        ->type_name("")
+        ->check(CLI::IsMember({"list", "skills", "documents", "search", "add", "check", "snapshot"}));
+    kb->add_option("WHAT", documents_.what, "words to search for; files or folders to add; where a snapshot goes")->type_name("")->expected(0, -1);
     kb->add_flag("--repair", repair_, "check: rebuild the views from the log");
+    kb->add_option("--target", documents_.target, "search: only what applies there")->type_name("TARGET");
+    kb->add_option("--signal", documents_.signals, "search: what was seen, such as bound:memory")->type_name("SIGNAL")->expected(1, -1);
+    kb->add_option("--limit", documents_.limit, "search: passages (default: 5)")->type_name("N")->check(CLI::Range(1, 100));
+    kb->add_option("--platform", documents_.platform, "add: of documents that do not say so themselves")->type_name("NAME");
+    kb->add_option("--language", documents_.language, "add: likewise")->type_name("NAME");
     kb->callback([this] {
-      if ((kb_action_ == "snapshot") == directory_.empty())
-        throw CLI::ValidationError("DIR", kb_action_ == "snapshot" ? "kb snapshot: found no directory, expected where the copy goes"
-                                                                   : fmt::format("kb {}: found '{}', expected nothing more", kb_action_, directory_));
+      const bool many = kb_action_ == "search" || kb_action_ == "add";
+      if (kb_action_ == "snapshot" && documents_.what.size() != 1)
+        throw CLI::ValidationError("DIR", "kb snapshot: found no directory, expected where the copy goes");
+      if (!many && kb_action_ != "snapshot" && !documents_.what.empty())
+        throw CLI::ValidationError("DIR", fmt::format("kb {}: found '{}', expected nothing more", kb_action_, documents_.what.front()));
+      if (many || kb_action_ == "documents") {
+        line_.run = [this](context& in) { return work_on_documents(in, kb_action_, documents_); };
+        return;
+      }
+      if (kb_action_ == "snapshot")
+        directory_ = documents_.what.front();
       line_.run = [this](context& in) {
         return kb_action_ == "skills" ? list_skills(in) : kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
       };
@@ -321,6 +336,7 @@ private:
   llm_options llm_;
   survey_options kernelbench_, operators_;
   bool conversation_ = false;
+  documents_options documents_;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;
   bool repair_ = false;
 };

@@ -132,8 +132,20 @@ result<int> submit(context& in, const submit_options& options);
 result<int> remote_sessions(context& in, const std::string& action, const std::string& session);
 /// `agents list|drain`.
 result<int> manage_agents(context& in, const std::string& action, const std::string& agent);
+/// Gives a session the weights and limits that are configured for the models among its synthesizers. Errors: a name that is none.
+result<void> take_models(session_settings& to, const model_configuration& from);
 /// What the settings say of a session. Errors name the setting.
 result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines);
+
+struct documents_options {
+  std::vector<std::string> what;      // words to search for; files and folders to add
+  std::string target;                 // of a search: only what applies there
+  std::vector<std::string> signals;   // of a search: "bound:memory", …
+  std::size_t limit = 5;
+  std::string platform, language;     // of added documents that do not say so themselves
+};
+/// `kb documents|search|add`: the knowledge base's documents.
+result<int> work_on_documents(context& in, const std::string& action, const documents_options& options);
 
 struct hostile_options {
   std::uint32_t repeat = 1;           // how often each attack meets all defences

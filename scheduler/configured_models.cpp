@@ -1,6 +1,7 @@
 #include "scheduler/configured_models.hpp"
 
 #include "scheduler/day_limit.hpp"
+#include "scheduler/documents.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +18,7 @@ namespace {
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr unsigned checks_at_once = 2;       // compilers for checks, beside those of evaluations
 constexpr std::size_t prompt_share = 4;      // a prompt takes at most this part of a model's window
+constexpr std::size_t passages_of_a_prompt = 3;
 constexpr std::size_t prompt_tokens_most = 24'000;
 
 std::int64_t unix_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
@@ -80,8 +82,8 @@ private:
 
 class configured_desk final : public model_desk {
 public:
-  configured_desk(model_configuration from, llm::surroundings around, kb::store& memory, agent::host_evaluator* evaluator)
-      : from_(std::move(from)), around_(std::move(around)), memory_(memory), checks_(evaluator) {
+  configured_desk(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator)
+      : from_(std::move(from)), around_(std::move(around)), memory_(memory), library_(std::make_unique<living_library>(documents)), checks_(evaluator) {
     model_spending so_far;
     if (auto spent = spent_today(memory_, unix_ms()))
       so_far = {spent->tokens, spent->usd};
@@ -114,8 +116,12 @@ public:
   }
 
   std::vector<synthesis::reading> read(const lookup& what) override {
-    (void)what;
-    return {};
+    if (!library_)
+      return {};
+    std::vector<synthesis::reading> readings;
+    for (const kb::found_passage& f : library_->now()->search({what.on.platform, what.on.architecture, what.on.language, what.signals, what.words, passages_of_a_prompt}))
+      readings.push_back({f.of->id + ", " + f.what->heading, f.what->text, f.why});
+    return readings;
   }
 
   void compile(const candidate& what, const target& on, std::function<void(std::string)> then) override {
@@ -156,6 +162,7 @@ private:
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<llm::provider>> providers_;
   std::optional<day_limit> day_;
+  std::unique_ptr<living_library> library_;
   check_queue checks_; // last: its threads end first
 };
 
@@ -171,8 +178,8 @@ std::vector<std::string> model_configuration::synthesizers() const {
   return names;
 }
 
-std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, kb::store& memory, agent::host_evaluator* evaluator) {
-  return std::make_shared<configured_desk>(std::move(from), std::move(around), memory, evaluator);
+std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator) {
+  return std::make_shared<configured_desk>(std::move(from), std::move(around), documents, memory, evaluator);
 }
 
 result<day_spending> spent_today(const kb::store& memory, std::int64_t now_ms) {

@@ -5,6 +5,7 @@
 #include "actors/model_desk.hpp"
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"
+#include "scheduler/settings.hpp"
 
 #include <memory>
 #include <string>
@@ -24,9 +25,9 @@ struct model_configuration {
   [[nodiscard]] std::vector<std::string> synthesizers() const;
 };
 
-/// `evaluator` may be null: then nothing is compiled here before it is sent to an agent. Both must outlive the desk. What today's sessions
+/// `documents`: where the knowledge base lies. `evaluator` may be null: then nothing is compiled here before it is sent to an agent. Both must outlive the desk. What today's sessions
 /// spent so far is read from the store.
-std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, kb::store& memory, agent::host_evaluator* evaluator);
+std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator);
 
 /// What models may have cost since the beginning of the day (UTC) that holds `now_ms`, over all sessions; requests without an answer at their
 /// reservation.

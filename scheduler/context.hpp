@@ -1,6 +1,7 @@
 // What every command is given: settings, environment, where its words go, who listens to Ctrl-C. Made once by main.
 #pragma once
 
+#include "scheduler/configured_models.hpp"
 #include "scheduler/console.hpp"
 #include "scheduler/interruption.hpp"
 #include "scheduler/settings.hpp"
@@ -12,6 +13,7 @@ namespace kevolve::scheduler {
 
 struct context {
   settings configured;
+  model_configuration models;
   environment_lookup env;
   console& out;
   interruption& signals;

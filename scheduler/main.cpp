@@ -1,6 +1,7 @@
 // The kevolve command: parses, merges settings, runs one command, maps its end to the contract's exit codes.
 #include "scheduler/answers.hpp"
 #include "scheduler/command_line.hpp"
+#include "scheduler/llm_settings.hpp"
 #include "scheduler/log.hpp"
 
 #include <cstdio>
@@ -26,7 +27,10 @@ int run(const command_line& line) {
   auto merged = merge_settings(line.flags, env, *files);
   if (!merged)
     return tell(out, merged.error());
-  context in{std::move(*merged), env, out, signals};
+  auto models = read_llm_settings(*files);
+  if (!models)
+    return tell(out, models.error());
+  context in{std::move(*merged), std::move(*models), env, out, signals};
   const auto status = line.run(in);
   return status ? *status : tell(out, status.error());
 }

@@ -37,16 +37,38 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
   return chosen;
 }
 
+result<void> take_models(session_settings& to, const model_configuration& from) {
+  const std::vector<std::string> known = from.synthesizers();
+  bool weighted = false;
+  std::vector<double> weights;
+  for (const std::string& name : to.synthesizers) {
+    if (name != "generator" && std::find(known.begin(), known.end(), name) == known.end()) {
+      std::string expected = "generator";
+      for (const std::string& each : known)
+        expected += ", " + each;
+      return error{errc::configuration, fmt::format("synthesizer: found '{}', expected {}{}", name, expected,
+                                                    known.empty() ? " (models are configured by [llm.providers.X] and [[llm.models]] in config.toml)" : "")};
+    }
+    const auto model = std::find_if(from.models.begin(), from.models.end(), [&](const llm::model_settings& m) { return m.name == name; });
+    weights.push_back(model == from.models.end() ? 1 : model->weight);
+    weighted = weighted || weights.back() != 1;
+  }
+  if (weighted)
+    to.weights = std::move(weights);
+  if (to.synthesizers != std::vector<std::string>{"generator"}) {
+    to.model_usd = from.session_usd;
+    to.model_tokens = from.session_tokens;
+  }
+  return {};
+}
+
 namespace {
 
 error was_interrupted() { return {errc::interrupted, "interrupted before the session began: nothing was started"}; }
 
 result<void> check_choices(const settings& from, const optimize_options& options) {
-  for (const std::string& name : from.synthesizers)
-    if (name != "generator")
-      return error{errc::usage, fmt::format("synthesizer '{}': not in this version; expected generator", name)};
   if (from.synthesizers.empty())
-    return error{errc::usage, "synthesizer: found none, expected generator"};
+    return error{errc::usage, "synthesizer: found none, expected generator or a model's name"};
   for (const std::string& name : from.baselines)
     if (name != "eager" && name != "compile")
       return error{errc::usage, fmt::format("baselines: found '{}', expected eager, compile or none", name)};
@@ -177,7 +199,8 @@ int report(context& in, const kb::store& memory, const ended_session& ended, rep
 
 result<int> optimize_new(context& in, const optimize_options& options) {
   KEVOLVE_TRY_VOID(check_choices(in.configured, options));
-  KEVOLVE_TRY_VOID(session_settings_of(in.configured, {}));
+  KEVOLVE_TRY(wanted, session_settings_of(in.configured, {}));
+  KEVOLVE_TRY_VOID(take_models(wanted, in.models)); // a wrong name is told before anything starts
   std::optional<problem> subject;
   if (is_python_specification(options.spec)) {
     if (std::error_code ignored; !std::filesystem::is_regular_file(options.spec, ignored))
@@ -222,6 +245,7 @@ result<int> optimize_new(context& in, const optimize_options& options) {
   report_facts facts;
   auto baselines = host->baselines(in.configured, facts.missing);
   KEVOLVE_TRY(chosen, session_settings_of(in.configured, baselines));
+  KEVOLVE_TRY_VOID(take_models(chosen, in.models));
   if (!baselines.empty())
     host->evaluator().prepare_baselines(*subject, baselines);
   if (in.signals.received())

@@ -224,8 +224,11 @@ public:
 
 private:
   result<std::string> act(client_request& asked, const std::string& who) {
-    if (asked.what == "submit" && asked.session) {
+    if (asked.session) {
       KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
+      KEVOLVE_TRY_VOID(take_models(asked.session->settings, in_.models)); // models are the scheduler's: names, weights and limits
+    }
+    if (asked.what == "submit" && asked.session) {
       const std::string name = asked.session->subject.op.name;
       asked.session->settings.user = who; // people share the agents evenly, however many sessions each has
       asked.session->settings.priority = std::clamp(asked.session->settings.priority, 0, 9); // below: the standing list
@@ -235,7 +238,6 @@ private:
       return object{{"session", session}, {"operator", name}}.dump();
     }
     if (asked.what == "stand" && asked.session) {
-      KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
       const double weight = asked.session->weight > 0 ? asked.session->weight : 1;
       const std::string name = asked.session->subject.op.name + (asked.about.empty() ? "" : "@" + asked.about);
       spdlog::info("standing {}: weight {}, by {}", name, weight, who);
@@ -327,6 +329,8 @@ result<int> serve(context& in, const serve_options& options) {
   how.security = security;
   how.agent_wait_s = 2;
   how.unserved_limit_s = unserved_limit_s;
+  if (!in.models.synthesizers().empty())
+    how.models = open_models(in.models, {in.env, nullptr}, in.configured, *memory, nullptr);
   KEVOLVE_TRY(engine, runtime::start(*memory, how));
   {
     session_desk desk(*engine, *memory, in.configured.data);

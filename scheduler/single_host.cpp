@@ -80,6 +80,8 @@ result<void> single_host::open(const context& in) {
   runtime_settings how;
   how.endpoint = endpoint;
   how.zmq_context = sockets_->handle();
+  if (!in.models.synthesizers().empty())
+    how.models = open_models(in.models, {in.env, nullptr}, in.configured, *store_, evaluator_.get());
   KEVOLVE_TRY(started, runtime::start(*store_, how));
   runtime_ = std::move(started);
   KEVOLVE_TRY(serving, agent_service::start(*evaluator_, endpoint, sockets_->handle(), "local"));

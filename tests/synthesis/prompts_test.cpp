@@ -88,6 +88,7 @@ prompt_facts facts_for(context given) {
   f.hardware = "cpu-made-up";
   f.given = std::move(given);
   f.may_schedule = true;
+  f.number = 7;
   return f;
 }
 

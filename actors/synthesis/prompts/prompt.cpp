@@ -167,6 +167,7 @@ std::vector<section> sections_of(const prompt_facts& f) {
     all.push_back({"A schedule that won on a like operator", "```schedule\n" + to_string(prior) + "\n```\n", 58, false});
   if (f.may_schedule)
     all.push_back({"The schedule language", schedule_language_text, 45, false});
+  all.push_back({"Proposal", fmt::format("This is proposal {} of the session. Others may have been asked the same: if your first idea is an obvious one, take another.\n", f.number), 99, false});
   std::erase_if(all, [](const section& s) { return s.text.empty() || s.text == "\n"; });
   return all;
 }

@@ -1,0 +1,168 @@
+#include "kb/document.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+namespace kevolve::kb {
+namespace {
+
+constexpr std::size_t document_bytes = 4u << 20;
+constexpr std::size_t passage_bytes = 2400; // some 300 words
+constexpr std::size_t passages_at_most = 4000;
+
+std::string sha256(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  std::string out;
+  for (unsigned i = 0; i < size; ++i)
+    out += fmt::format("{:02x}", digest[i]);
+  return out;
+}
+
+std::string_view trimmed(std::string_view s) {
+  const auto from = s.find_first_not_of(" \t\r");
+  return from == s.npos ? std::string_view() : s.substr(from, s.find_last_not_of(" \t\r") - from + 1);
+}
+
+std::vector<std::string> items_of(std::string_view list) {
+  std::vector<std::string> items;
+  while (true) {
+    const auto comma = list.find(',');
+    if (auto item = trimmed(list.substr(0, comma)); !item.empty() && item != "all")
+      items.emplace_back(item);
+    if (comma == list.npos)
+      return items;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+/// Nothing that a terminal or a model could take for more than text.
+std::string scrubbed(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (char c : text)
+    if (const auto u = static_cast<unsigned char>(c); u >= 32 || c == '\n' || c == '\t')
+      out += c;
+  return out;
+}
+
+std::string_view next_line(std::string_view& rest) {
+  const auto end = rest.find('\n');
+  const auto line = rest.substr(0, end);
+  rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+  return line;
+}
+
+result<void> take_front_matter(document& d, std::string_view& rest, const std::string& where) {
+  std::string_view after = rest;
+  if (trimmed(next_line(after)) != "---")
+    return {};
+  for (std::size_t number = 2;; ++number) {
+    if (after.empty())
+      return error{errc::specification, fmt::format("{}: its front matter has no end: expected a line ---", where)};
+    const auto line = trimmed(next_line(after));
+    if (line == "---")
+      break;
+    if (line.empty() || line.starts_with('#'))
+      continue;
+    const auto colon = line.find(':');
+    if (colon == line.npos)
+      return error{errc::specification, fmt::format("{}:{}: found '{}', expected key: value", where, number, line)};
+    const auto key = trimmed(line.substr(0, colon));
+    auto value = line.substr(colon + 1);
+    if (const auto comment = value.find(" #"); comment != value.npos)
+      value = value.substr(0, comment);
+    value = trimmed(value);
+    if (key == "title")
+      d.title = value;
+    else if (key == "platforms")
+      d.platforms = items_of(value);
+    else if (key == "languages")
+      d.languages = items_of(value);
+    else if (key == "architectures")
+      d.architectures = items_of(value);
+    else if (key == "signals")
+      d.signals = items_of(value);
+    else if (key == "sources")
+      d.sources = {std::string(value)};
+    else if (key == "status")
+      d.status = value;
+    else
+      return error{errc::specification, fmt::format("{}:{}: key '{}' is not known; expected title, platforms, languages, architectures, signals, sources or status", where, number, key)};
+  }
+  rest = after;
+  return {};
+}
+
+class cutter {
+public:
+  explicit cutter(document& into) : into_(into) {}
+
+  void line(std::string_view text) {
+    const bool fence = trimmed(text).starts_with("```");
+    code_ = fence ? !code_ : code_;
+    const auto level = code_ || fence ? 0 : std::min(text.find_first_not_of('#'), text.size());
+    if (level > 0 && level < text.size() && text[level] == ' ') {
+      close();
+      path_.resize(std::min(path_.size(), level - 1));
+      path_.resize(level - 1);
+      path_.emplace_back(trimmed(text.substr(level)));
+      return;
+    }
+    if (current_.size() + text.size() > passage_bytes && !code_ && (trimmed(text).empty() || current_.size() > 2 * passage_bytes))
+      close();
+    current_ += std::string(text) + "\n";
+  }
+  void close() {
+    if (!trimmed(current_).empty() && current_.find_first_not_of(" \n\t") != current_.npos && into_.passages.size() < passages_at_most) {
+      std::string heading;
+      for (const std::string& part : path_)
+        if (!part.empty())
+          heading += (heading.empty() ? "" : " > ") + part;
+      into_.passages.push_back({into_.id, heading.empty() ? into_.title : heading, std::move(current_)});
+    }
+    current_.clear();
+  }
+
+private:
+  document& into_;
+  std::vector<std::string> path_;
+  std::string current_;
+  bool code_ = false;
+};
+
+} // namespace
+
+result<document> read_document(std::string id, std::string_view text, const document_defaults& defaults, const std::string& where) {
+  if (text.size() > document_bytes)
+    return error{errc::specification, fmt::format("{}: found {} bytes, expected at most {}", where, text.size(), document_bytes)};
+  document d;
+  d.id = std::move(id);
+  d.platforms = defaults.platforms;
+  d.languages = defaults.languages;
+  d.version = sha256(text);
+  const std::string clean = scrubbed(text);
+  std::string_view rest = clean;
+  KEVOLVE_TRY_VOID(take_front_matter(d, rest, where));
+  if (d.title.empty()) { // a plain text's first line
+    std::string_view peek = rest;
+    while (!peek.empty() && d.title.empty()) {
+      auto line = trimmed(next_line(peek));
+      while (line.starts_with('#'))
+        line.remove_prefix(1);
+      d.title = std::string(trimmed(line).substr(0, 120));
+    }
+    if (d.title.empty())
+      return error{errc::specification, fmt::format("{}: it is empty; expected a text", where)};
+  }
+  cutter cut(d);
+  while (!rest.empty())
+    cut.line(next_line(rest));
+  cut.close();
+  return d;
+}
+
+} // namespace kevolve::kb

@@ -1,0 +1,174 @@
+#include "scheduler/documents.hpp"
+
+#include "node-agent/process.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace kevolve::scheduler {
+namespace {
+
+constexpr std::size_t file_bytes = 64u << 20;
+
+bool is_text(const fs::path& file) { return file.extension() == ".md" || file.extension() == ".txt"; }
+bool is_document(const fs::path& file) { return is_text(file) || file.extension() == ".pdf"; }
+/// They describe the collection.
+bool is_about(const fs::path& file) { return file.filename() == "README.md" || file.filename() == "index.md"; }
+
+fs::path added_folder(const settings& from) { return from.data / "documents"; }
+
+std::vector<fs::path> files_below(const fs::path& root) {
+  std::vector<fs::path> files;
+  std::error_code failed;
+  for (fs::recursive_directory_iterator at(root, failed), end; !failed && at != end; at.increment(failed)) {
+    if (at->is_directory(failed) && at->path().filename() == "versions")
+      at.disable_recursion_pending();
+    else if (at->is_regular_file(failed) && is_document(at->path()) && !is_about(at->path()))
+      files.push_back(at->path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string id_of(const fs::path& file, const fs::path& root) { return file.lexically_relative(root).replace_extension().generic_string(); }
+
+result<std::string> text_of(const fs::path& file) {
+  std::error_code failed;
+  const auto size = fs::file_size(file, failed);
+  if (failed || size > file_bytes)
+    return error{errc::specification, failed ? fmt::format("{}: cannot be read: {}", file.string(), failed.message())
+                                             : fmt::format("{}: found {} bytes, expected at most {}", file.string(), size, file_bytes)};
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  if (!in || !(text << in.rdbuf() || size == 0))
+    return error{errc::io, fmt::format("{}: cannot be read", file.string())};
+  return std::move(text).str();
+}
+
+result<std::string> text_of_pdf(const fs::path& file) {
+  if (agent::find_command("pdftotext").empty())
+    return error{errc::configuration, fmt::format("{}: a PDF needs pdftotext, which is not installed (Debian: apt-get install poppler-utils)", file.string())};
+  agent::command convert;
+  convert.arguments = {"pdftotext", "-layout", "-enc", "UTF-8", fs::absolute(file).string(), "-"};
+  convert.environment = agent::plain_environment();
+  convert.limits.wall_s = 120;
+  convert.limits.memory_bytes = std::uint64_t{2} << 30;
+  convert.output_bytes = file_bytes;
+  KEVOLVE_TRY(end, agent::run(convert));
+  if (!end.good())
+    return error{errc::specification, fmt::format("{}: pdftotext cannot read it: {}", file.string(), end.errors.substr(0, 300))};
+  return end.output;
+}
+
+std::string front_matter(const kb::document& d) {
+  const auto list = [](const std::vector<std::string>& items) {
+    std::string all;
+    for (const std::string& i : items)
+      all += (all.empty() ? "" : ", ") + i;
+    return all.empty() ? std::string("all") : all;
+  };
+  return fmt::format("---\ntitle: {}\nplatforms: {}\nlanguages: {}\nstatus: {}\n---\n", d.title, list(d.platforms), list(d.languages), d.status.empty() ? "added" : d.status);
+}
+
+result<void> write_whole(const fs::path& file, const std::string& text) {
+  std::error_code failed;
+  fs::create_directories(file.parent_path(), failed);
+  const fs::path partial = file.string() + ".part" + std::to_string(::getpid());
+  std::ofstream out(partial, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out)
+    return error{errc::io, fmt::format("{}: cannot be written", partial.string())};
+  fs::rename(partial, file, failed);
+  if (failed)
+    return error{errc::io, fmt::format("{}: cannot be written: {}", file.string(), failed.message())};
+  return {};
+}
+
+} // namespace
+
+kb::library read_library(const settings& from, std::vector<std::string>& remarks) {
+  std::map<std::string, kb::document> all;
+  const auto take = [&](const fs::path& root) {
+    for (const fs::path& file : files_below(root)) {
+      if (!is_text(file))
+        continue;
+      auto text = text_of(file);
+      auto read = text ? kb::read_document(id_of(file, root), *text, {}, file.string()) : result<kb::document>(text.error());
+      if (read)
+        all.insert_or_assign(read->id, std::move(*read));
+      else
+        remarks.push_back(read.error().message);
+    }
+  };
+  if (const auto shipped = agent::find_beside_executable("kb/documents"); !shipped.empty())
+    take(shipped);
+  take(added_folder(from));
+  std::vector<kb::document> documents;
+  for (auto& [id, d] : all)
+    documents.push_back(std::move(d));
+  return kb::library(std::move(documents));
+}
+
+std::shared_ptr<const kb::library> living_library::now() {
+  std::string fingerprint;
+  std::error_code ignored;
+  for (const fs::path& root : {agent::find_beside_executable("kb/documents"), added_folder(from_)})
+    for (const fs::path& file : files_below(root))
+      fingerprint += fmt::format("{}|{}|{}\n", file.string(), fs::file_size(file, ignored), fs::last_write_time(file, ignored).time_since_epoch().count());
+  std::lock_guard lock(mutex_);
+  if (!read_ || fingerprint != fingerprint_) {
+    std::vector<std::string> remarks;
+    read_ = std::make_shared<const kb::library>(read_library(from_, remarks));
+    fingerprint_ = std::move(fingerprint);
+  }
+  return read_;
+}
+
+std::vector<std::pair<fs::path, std::string>> documents_in(const fs::path& what) {
+  std::error_code failed;
+  std::vector<std::pair<fs::path, std::string>> found;
+  if (fs::is_directory(what, failed)) {
+    const fs::path root = fs::absolute(what).lexically_normal();
+    const fs::path base = root.filename().empty() ? root.parent_path() : root;
+    for (const fs::path& file : files_below(root))
+      found.emplace_back(file, base.filename().string() + "/" + id_of(file, root));
+  } else {
+    found.emplace_back(what, what.stem().string());
+  }
+  return found;
+}
+
+result<added_document> add_document(const settings& to, const fs::path& file, const std::string& id, const kb::document_defaults& defaults) {
+  if (!is_document(file))
+    return error{errc::usage, fmt::format("{}: expected a .md, .txt or .pdf file, or a folder of them", file.string())};
+  if (id.empty() || id.find("..") != id.npos || id.front() == '/')
+    return error{errc::usage, fmt::format("{}: '{}' is no id for a document", file.string(), id)};
+  KEVOLVE_TRY(text, file.extension() == ".pdf" ? text_of_pdf(file) : text_of(file));
+  KEVOLVE_TRY(read, kb::read_document(id, text, defaults, file.string()));
+  const bool bare = !text.starts_with("---");
+  const std::string kept = bare ? front_matter(read) + text : std::move(text);
+  added_document done{id, read.passages.size(), "", false};
+  const fs::path place = added_folder(to) / (id + ".md");
+  std::error_code ignored;
+  if (fs::exists(place, ignored)) {
+    KEVOLVE_TRY(before, text_of(place));
+    if (before == kept) {
+      done.unchanged = true;
+      return done;
+    }
+    KEVOLVE_TRY(old, kb::read_document(id, before, {}, place.string()));
+    done.replaced = old.version.substr(0, 12);
+    KEVOLVE_TRY_VOID(write_whole(added_folder(to) / "versions" / (id + "@" + done.replaced + ".md"), before));
+  }
+  KEVOLVE_TRY_VOID(write_whole(place, kept));
+  return done;
+}
+
+} // namespace kevolve::scheduler
