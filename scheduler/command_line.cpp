@@ -204,7 +204,7 @@ private:
     kb->add_option("WHAT", documents_.what, "words to search for; files or folders to add; where a snapshot goes")->type_name("")->expected(0, -1);
     kb->add_flag("--repair", repair_, "check: rebuild the views from the log");
     kb->add_option("--target", documents_.target, "search: only what applies there")->type_name("TARGET");
-    kb->add_option("--signal", documents_.signals, "search: what was seen, such as bound:memory")->type_name("SIGNAL")->expected(1, -1);
+    kb->add_option("--signal", documents_.signals, "search: what was seen, such as bound:memory")->type_name("SIGNAL")->allow_extra_args(false);
     kb->add_option("--limit", documents_.limit, "search: passages (default: 5)")->type_name("N")->check(CLI::Range(1, 100));
     kb->add_option("--platform", documents_.platform, "add: of documents that do not say so themselves")->type_name("NAME");
     kb->add_option("--language", documents_.language, "add: likewise")->type_name("NAME");
@@ -347,8 +347,6 @@ std::optional<std::string> later(int argc, const char* const* argv) {
   const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
   if (among(first, {"train", "mcp"}))
     return first;
-  if (first == "kb" && among(second, {"search", "add"}))
-    return first + " " + second;
   if (first == "agents" && among(second, {"launch", "package"}))
     return first + " " + second;
   if (first == "bench" && among(second, {"simulate"}))

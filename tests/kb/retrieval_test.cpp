@@ -1,6 +1,7 @@
 // Documents are read, cut and found; the situations of tests/kb/situations say how well.
 #include "kb/retrieval.hpp"
 
+#include <algorithm>
 #include <doctest/doctest.h>
 
 using namespace kevolve;
