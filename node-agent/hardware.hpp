@@ -7,7 +7,7 @@
 namespace kevolve::agent {
 
 /// Raised when what the judge measures or how changes: part of the key of every cached number.
-inline constexpr const char* judge_version = "4";
+inline constexpr const char* judge_version = "5";
 
 /// "cpu-x86_64-avx512-amd-epyc".
 std::string hardware_key();

@@ -12,7 +12,6 @@ constexpr std::uint32_t most_calls = 1u << 20;
 constexpr double handshakes_per_sample = 50;
 constexpr double alike = 4;              // sides whose calls differ by less make equally many a sample
 constexpr double promising = 4;          // evidence of a first look that is worth rounds: one in four equal candidates gets that far
-constexpr double between_processes = 0.25; // processes of one program differ by 1 to 4%, and by half where the system puts their threads on other cores
 constexpr double hopeless = 1.0 / 20;    // evidence below which no further round is begun
 constexpr double slow_anchor_s = 0.2;
 constexpr double far_ahead = 4;
@@ -102,20 +101,24 @@ bool clearly_slower(const std::vector<double>& log_ratios, double factor) {
   return log_ratios.size() >= 2 && std::all_of(log_ratios.begin(), log_ratios.end(), [&](double r) { return r < -std::log(factor); });
 }
 
-/// Evidence from rounds of fresh processes: half bets on the sign of each (statistics.hpp), half on gains that pairs of equal processes seldom show.
+/// Evidence from rounds of fresh processes. Of two equal programs either is as likely to be ahead in a round, whatever else the host does, so all
+/// bets are on signs: half of them careful (statistics.hpp), half nearly everything on the candidate, which nine rounds that agree prove.
 class round_evidence {
 public:
   void add(double log_ratio) {
+    const bool ahead = log_ratio > std::log1p(least_gain);
     usual_.add(log_ratio);
-    large_ *= log_ratio > std::log1p(between_processes) ? 1 + stake * (1 / chance_between - 1) : 1 - stake;
+    bold_ *= ahead ? 1 + stake : 1 - stake;
+    unanimous_ = unanimous_ && ahead;
   }
-  [[nodiscard]] double value() const { return 0.5 * (usual_.value() + large_); }
+  [[nodiscard]] double value() const { return 0.5 * (usual_.value() + bold_); }
+  [[nodiscard]] bool unanimous() const { return unanimous_; }
 
 private:
-  static constexpr double chance_between = 0.1; // that fresh processes of one program differ by more, in the candidate's favour; measured with threads bound to no core: 0.02 to 0.05
-  static constexpr double stake = 0.8;          // three rounds of three suffice
+  static constexpr double stake = 0.95; // 0.5 * 1.95^9 = 204
   gain_evidence usual_{std::log1p(least_gain)};
-  double large_ = 1;
+  double bold_ = 1;
+  bool unanimous_ = true;
 };
 
 /// One measurement as its steps: prepare, look, rounds.
@@ -237,7 +240,10 @@ private:
     while (found.size() < settings_.most_rounds) {
       const double spent = now_s() - began;
       const std::size_t fewest = settings_.verify ? settings_.fewest_rounds : 1;
-      if ((found.size() >= fewest && spent > settings_.rounds_budget_s) || (found.size() >= 2 && spent > settings_.hard_budget_s))
+      const bool on_its_way = !settings_.verify && faster.unanimous(); // a proof that nothing spoke against so far is worth its time
+      const double budget = on_its_way ? settings_.unanimous_budget_s : settings_.rounds_budget_s;
+      const double hard = on_its_way ? settings_.unanimous_budget_s : settings_.hard_budget_s;
+      if ((found.size() >= fewest && spent > budget) || (found.size() >= 2 && spent > hard))
         break;
       const std::uint32_t slot = any_slot();
       const bool candidate_starts = secret_.chance(0.5); // neither side profits from being the older

@@ -12,8 +12,9 @@
 // Processes: two processes that run the same code differ by where their stacks, code and buffers lie, by a per cent or more, for as long as
 // they live, and by half where the system puts their threads elsewhere. No number of blocks in one pair of processes averages that out, so a gain
 // is only called one when it was seen again in rounds of fresh processes: the round is the unit of evidence. Which of the two starts first is
-// drawn by lot. A gain above 25%, which a pair of equal processes shows in its favour at most once in ten (measured, while threads were bound to
-// no core: once in twenty to fifty), is proven by three rounds that agree; smaller ones by the sign test, in nine or more.
+// drawn by lot, so that of two equal programs either is as likely to be ahead in a round, whatever the host is busy with: evidence comes from
+// signs alone, and nine rounds that agree are the fewest that prove a gain. (How often equal processes differ by so much cannot be relied on:
+// three rounds above 25% sufficed once, and beside two compilers nine of 150 equal candidates were called better.)
 // Statistic: a block gives log((anchor1 + anchor2) / (candidate1 + candidate2)), a round the mean of its blocks; the report is the median.
 // statistics.hpp says when that is a gain.
 // Slow anchors: one whose call lasts 0.2 s or more and which the candidate beats four times over (a plain loop nest of a product) is not called
@@ -55,6 +56,7 @@ struct measure_settings {
   std::uint32_t most_rounds = 24;
   std::uint32_t fewest_rounds = 6;  // while verifying: done whatever they take within hard_budget_s; the fewest for a 95% interval
   double rounds_budget_s = 0.8;     // no round is begun after it, once the fewest are done
+  double unanimous_budget_s = 6;    // while searching, and every round so far was a gain: slow kernels need it for nine of them
   double sample_s = 200e-6;
   std::vector<std::uint32_t> slots; // same workload, other data; of programs slower than 50 ms only the first is used
   bool warm = true;                 // one untimed call when a block begins
