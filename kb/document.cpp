@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -11,6 +12,8 @@ namespace {
 constexpr std::size_t document_bytes = 4u << 20;
 constexpr std::size_t passage_bytes = 2400; // some 300 words
 constexpr std::size_t passages_at_most = 4000;
+constexpr std::size_t heading_levels = 6; // Markdown's
+constexpr std::size_t title_bytes = 120;
 
 std::string sha256(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -39,14 +42,64 @@ std::vector<std::string> items_of(std::string_view list) {
   }
 }
 
-/// Nothing that a terminal or a model could take for more than text.
+constexpr std::uint32_t not_a_character = 0xFFFFFFFF;
+
+struct character {
+  std::uint32_t code = not_a_character;
+  std::size_t bytes = 1;
+};
+
+/// The character at `at` by RFC 3629: no overlong forms, no surrogates.
+character character_at(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(at);
+  if (first < 0x80)
+    return {first, 1};
+  const std::size_t bytes = first >= 0xF0 && first <= 0xF4 ? 4 : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xC2 && first < 0xE0 ? 2 : 0;
+  if (bytes == 0 || at + bytes > text.size())
+    return {};
+  std::uint32_t code = first & (0xFFu >> (bytes + 1));
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80)
+      return {};
+    code = code << 6 | (byte(at + i) & 0x3Fu);
+  }
+  const bool overlong = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
+  if (overlong || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+    return {};
+  return {code, bytes};
+}
+
+bool is_hidden(std::uint32_t code) {
+  return (code < 0x20 && code != '\n' && code != '\t') || (code >= 0x7F && code <= 0x9F) || (code >= 0x200B && code <= 0x200F) || (code >= 0x202A && code <= 0x202E) ||
+         (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF || (code >= 0xE0000 && code <= 0xE007F);
+}
+
+/// Nothing that a terminal or a model could take for more than text, and always UTF-8: control characters, marks that change a text's direction,
+/// characters without a width and tags are left out; bytes that are no UTF-8 become U+FFFD.
 std::string scrubbed(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (char c : text)
-    if (const auto u = static_cast<unsigned char>(c); u >= 32 || c == '\n' || c == '\t')
-      out += c;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [code, bytes] = character_at(text, at);
+    if (code == not_a_character)
+      out += "\xEF\xBF\xBD";
+    else if (code == '\f' || code == 0x2028 || code == 0x2029) // pages of a PDF, separators
+      out += '\n';
+    else if (!is_hidden(code))
+      out += text.substr(at, bytes);
+    at += bytes;
+  }
   return out;
+}
+
+/// At most so many bytes, never half a character. `text` is UTF-8.
+std::string_view beginning_of(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes)
+    return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80)
+    --bytes;
+  return text.substr(0, bytes);
 }
 
 std::string_view next_line(std::string_view& rest) {
@@ -77,7 +130,7 @@ result<void> take_front_matter(document& d, std::string_view& rest, const std::s
       value = value.substr(0, comment);
     value = trimmed(value);
     if (key == "title")
-      d.title = value;
+      d.title = beginning_of(value, title_bytes);
     else if (key == "platforms")
       d.platforms = items_of(value);
     else if (key == "languages")
@@ -105,16 +158,18 @@ public:
     const bool fence = trimmed(text).starts_with("```");
     code_ = fence ? !code_ : code_;
     const auto level = code_ || fence ? 0 : std::min(text.find_first_not_of('#'), text.size());
-    if (level > 0 && level < text.size() && text[level] == ' ') {
+    if (level > 0 && level <= heading_levels && level < text.size() && text[level] == ' ') {
       close();
       path_.resize(std::min(path_.size(), level - 1));
       path_.resize(level - 1);
-      path_.emplace_back(trimmed(text.substr(level)));
+      path_.emplace_back(beginning_of(trimmed(text.substr(level)), title_bytes));
       return;
     }
-    if (current_.size() + text.size() > passage_bytes && !code_ && (trimmed(text).empty() || current_.size() > 2 * passage_bytes))
-      close();
-    current_ += std::string(text) + "\n";
+    do { // a line longer than a passage is cut, too
+      const auto part = beginning_of(text, passage_bytes - 1);
+      add(part);
+      text.remove_prefix(part.size());
+    } while (!text.empty());
   }
   void close() {
     if (!trimmed(current_).empty() && current_.find_first_not_of(" \n\t") != current_.npos && into_.passages.size() < passages_at_most) {
@@ -128,6 +183,15 @@ public:
   }
 
 private:
+  /// Passages end where a paragraph does; one that goes on and on, at twice the size, wherever that is.
+  void add(std::string_view line) {
+    const std::size_t after = current_.size() + line.size() + 1;
+    if (after > 2 * passage_bytes || (after > passage_bytes && !code_ && trimmed(line).empty()))
+      close();
+    current_ += line;
+    current_ += '\n';
+  }
+
   document& into_;
   std::vector<std::string> path_;
   std::string current_;
@@ -153,7 +217,7 @@ result<document> read_document(std::string id, std::string_view text, const docu
       auto line = trimmed(next_line(peek));
       while (line.starts_with('#'))
         line.remove_prefix(1);
-      d.title = std::string(trimmed(line).substr(0, 120));
+      d.title = beginning_of(trimmed(line), title_bytes);
     }
     if (d.title.empty())
       return error{errc::specification, fmt::format("{}: it is empty; expected a text", where)};
