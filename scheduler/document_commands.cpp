@@ -2,6 +2,7 @@
 #include "scheduler/commands.hpp"
 #include "scheduler/documents.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -26,6 +27,22 @@ kb::library opened(context& in) {
   return all;
 }
 
+/// A platform that kevolve does not know is one nevertheless where a document is about it.
+result<target> target_of(const std::string& text, const kb::library& all) {
+  std::vector<std::string> parts(1);
+  for (const char c : text)
+    if (c == '/')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  const auto is_about_it = [&](const kb::document& d) { return std::find(d.platforms.begin(), d.platforms.end(), parts[0]) != d.platforms.end(); };
+  auto known = target_from_string(text);
+  if (known || parts.size() > 3 || std::none_of(all.documents().begin(), all.documents().end(), is_about_it))
+    return known;
+  parts.resize(3);
+  return target{parts[0], parts[1], parts[2]};
+}
+
 result<int> list_documents(context& in) {
   const kb::library all = opened(in);
   object rows = object::array();
@@ -43,9 +60,10 @@ result<int> list_documents(context& in) {
 result<int> search_documents(context& in, const documents_options& options) {
   if (options.what.empty() && options.signals.empty())
     return error{errc::usage, "kb search: found nothing to search for, expected words or --signal"};
+  const kb::library all = opened(in);
   kb::question asked;
   if (!options.target.empty()) {
-    KEVOLVE_TRY(on, target_from_string(options.target));
+    KEVOLVE_TRY(on, target_of(options.target, all));
     asked.platform = on.platform;
     asked.architecture = on.architecture;
     asked.language = options.target.find('/') == std::string::npos || on.language.empty() ? "" : on.language;
@@ -54,7 +72,6 @@ result<int> search_documents(context& in, const documents_options& options) {
   for (const std::string& word : options.what)
     asked.words += word + " ";
   asked.limit = options.limit;
-  const kb::library all = opened(in);
   object rows = object::array();
   std::string text;
   for (const kb::found_passage& f : all.search(asked)) {
@@ -91,6 +108,8 @@ result<int> add_documents(context& in, const documents_options& options) {
         rows.push_back({{"file", file.string()}, {"error", added.error().message}});
         continue;
       }
+      if (added->everywhere)
+        in.out.note(fmt::format("{}: names no platform, so it is found for all of them; name one in its front matter or by --platform", added->id));
       rows.push_back({{"id", added->id}, {"passages", added->passages}, {"replaced", added->replaced}, {"unchanged", added->unchanged}});
       in.out.say(fmt::format("{}: {}\n", added->id, added->unchanged ? "unchanged" : fmt::format("{} passages{}", added->passages, added->replaced.empty() ? "" : ", in place of version " + added->replaced)));
     }

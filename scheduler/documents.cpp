@@ -15,6 +15,7 @@ namespace kevolve::scheduler {
 namespace {
 
 constexpr std::size_t file_bytes = 64u << 20;
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool is_text(const fs::path& file) { return file.extension() == ".md" || file.extension() == ".txt"; }
 bool is_document(const fs::path& file) { return is_text(file) || file.extension() == ".pdf"; }
@@ -66,14 +67,29 @@ result<std::string> text_of_pdf(const fs::path& file) {
   return end.output;
 }
 
+std::string listed(const std::vector<std::string>& items) {
+  std::string all;
+  for (const std::string& i : items)
+    all += (all.empty() ? "" : ", ") + i;
+  return all.empty() ? "all" : all;
+}
+
 std::string front_matter(const kb::document& d) {
-  const auto list = [](const std::vector<std::string>& items) {
-    std::string all;
-    for (const std::string& i : items)
-      all += (all.empty() ? "" : ", ") + i;
-    return all.empty() ? std::string("all") : all;
-  };
-  return fmt::format("---\ntitle: {}\nplatforms: {}\nlanguages: {}\nstatus: {}\n---\n", d.title, list(d.platforms), list(d.languages), d.status.empty() ? "added" : d.status);
+  return fmt::format("---\ntitle: {}\nplatforms: {}\nlanguages: {}\nstatus: {}\n---\n", d.title, listed(d.platforms), listed(d.languages), d.status.empty() ? "added" : d.status);
+}
+
+/// The text as it is kept: its front matter says what its options said in place of it, so that reading it again gives the same document.
+std::string with_front_matter(const std::string& text, const kb::document& read, const kb::document_defaults& defaults, const std::string& where) {
+  const auto alone = kb::read_document(read.id, text, {}, where);
+  const auto end = text.find('\n');
+  if (!alone || end == text.npos || !text.starts_with("---"))
+    return front_matter(read) + text;
+  std::string added; // before the document's own lines, which win
+  if (alone->platforms != read.platforms)
+    added += "platforms: " + listed(defaults.platforms) + "\n";
+  if (alone->languages != read.languages)
+    added += "languages: " + listed(defaults.languages) + "\n";
+  return text.substr(0, end + 1) + added + text.substr(end + 1);
 }
 
 result<void> write_whole(const fs::path& file, const std::string& text) {
@@ -151,10 +167,11 @@ result<added_document> add_document(const settings& to, const fs::path& file, co
   if (id.empty() || id.find("..") != id.npos || id.front() == '/')
     return error{errc::usage, fmt::format("{}: '{}' is no id for a document", file.string(), id)};
   KEVOLVE_TRY(text, file.extension() == ".pdf" ? text_of_pdf(file) : text_of(file));
+  if (text.starts_with(byte_order_mark))
+    text.erase(0, byte_order_mark.size());
   KEVOLVE_TRY(read, kb::read_document(id, text, defaults, file.string()));
-  const bool bare = !text.starts_with("---");
-  const std::string kept = bare ? front_matter(read) + text : std::move(text);
-  added_document done{id, read.passages.size(), "", false};
+  const std::string kept = with_front_matter(text, read, defaults, file.string());
+  added_document done{id, read.passages.size(), "", false, read.platforms.empty()};
   const fs::path place = added_folder(to) / (id + ".md");
   std::error_code ignored;
   if (fs::exists(place, ignored)) {
@@ -169,6 +186,16 @@ result<added_document> add_document(const settings& to, const fs::path& file, co
   }
   KEVOLVE_TRY_VOID(write_whole(place, kept));
   return done;
+}
+
+result<void> copy_documents(const settings& from, const fs::path& to) {
+  std::error_code failed;
+  if (!fs::exists(added_folder(from), failed))
+    return {};
+  fs::copy(added_folder(from), to / added_folder(from).filename(), fs::copy_options::recursive, failed);
+  if (failed)
+    return error{errc::io, fmt::format("{}: the documents cannot be copied there: {}", to.string(), failed.message())};
+  return {};
 }
 
 } // namespace kevolve::scheduler

@@ -34,11 +34,14 @@ struct added_document {
   std::size_t passages = 0;
   std::string replaced; // the version that it replaces; "": none
   bool unchanged = false;
+  bool everywhere = false; // it names no platform
 };
 
 /// Adds a Markdown, text or PDF file (by pdftotext) under `id`. Errors name the file and what is wrong with it.
 result<added_document> add_document(const settings& to, const std::filesystem::path& file, const std::string& id, const kb::document_defaults& defaults);
 /// The files of a folder that can be added, with the ids they get; a file: itself.
 std::vector<std::pair<std::filesystem::path, std::string>> documents_in(const std::filesystem::path& what);
+/// Added documents with their older versions, into a snapshot: DIR/documents, so that the snapshot is a data folder like any other.
+result<void> copy_documents(const settings& from, const std::filesystem::path& to);
 
 } // namespace kevolve::scheduler

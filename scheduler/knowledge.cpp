@@ -2,6 +2,7 @@
 #include "protocol/trace_format.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
+#include "scheduler/documents.hpp"
 #include "scheduler/leader_files.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/single_host.hpp"
@@ -171,6 +172,7 @@ result<int> check_store(context& in, bool repair) {
 result<int> snapshot_store(context& in, const std::string& directory) {
   KEVOLVE_TRY(memory, open_for_reading(in));
   KEVOLVE_TRY_VOID(memory->snapshot(directory));
+  KEVOLVE_TRY_VOID(copy_documents(in.configured, directory));
   in.out.answer(nlohmann::ordered_json{{"snapshot", directory}}.dump(2));
   in.out.say(fmt::format("copied {} to {}\n", in.configured.data.string(), directory));
   return 0;

@@ -230,3 +230,57 @@ TEST_CASE("readers of an empty place find nothing and do not fail") {
   CHECK(explained.status == 1);
   CHECK(nlohmann::json::parse(explained.out)["error"]["code"] == "not_found");
 }
+
+TEST_CASE("documents of a platform that kevolve does not know are added, found for it alone, and replaced by their newer version") {
+  place p;
+  std::filesystem::create_directories(p.at / "loom");
+  p.write("loom/weft.txt", "\xEF\xBB\xBFThe weft unit, caf\xE9\n\nIt streams strips of 48 bytes.\n");
+  p.write("loom/strips.md", "---\ntitle: Strips\nsignals: bound:memory\n---\nStrips of 48 bytes go past the weft.\n");
+  auto added = p.run({"kb", "add", (p.at / "loom").string(), "--platform", "loom", "--language", "loom-c"});
+  CHECK_MESSAGE(added.status == 0, added.err);
+  CHECK_FALSE(has(added.err, "names no platform"));
+  auto found = p.run({"kb", "search", "weft", "strips", "--target", "loom/9/loom-c", "--json"});
+  REQUIRE_MESSAGE(found.status == 0, found.err);
+  const auto passages = nlohmann::json::parse(found.out);
+  REQUIRE(passages.size() >= 2);
+  CHECK(passages[0]["document"].get<std::string>().starts_with("loom/"));
+  CHECK(passages[1]["document"].get<std::string>().starts_with("loom/"));
+  for (const char* other : {"cpu", "cuda/sm_90/cuda"}) {
+    auto elsewhere = p.run({"kb", "search", "weft", "strips", "--target", other, "--json"});
+    CHECK(elsewhere.status == 0);
+    CHECK_FALSE(has(elsewhere.out, "loom/"));
+  }
+  CHECK(p.run({"kb", "search", "weft", "--target", "lom/9"}).status == 2);
+
+  p.write("loom/strips.md", "---\ntitle: Strips\nsignals: bound:memory\n---\nStrips of 64 bytes go past the weft.\n");
+  auto again = p.run({"kb", "add", (p.at / "loom").string(), "--platform", "loom", "--language", "loom-c"});
+  CHECK(has(again.out, "loom/weft: unchanged"));
+  CHECK(has(again.out, "in place of version"));
+  found = p.run({"kb", "search", "strips", "--target", "loom", "--json"});
+  CHECK(has(found.out, "64 bytes go"));
+  CHECK_FALSE(has(found.out, "48 bytes go"));
+  std::string old;
+  for (const auto& entry : std::filesystem::directory_iterator(p.at / "data/documents/versions/loom"))
+    old += text_of(entry.path());
+  CHECK(has(old, "48 bytes go"));
+
+  auto everywhere = p.run({"kb", "add", p.write("note.md", "A note.\n")});
+  CHECK(everywhere.status == 0);
+  CHECK(has(everywhere.err, "note: names no platform"));
+}
+
+TEST_CASE("a snapshot is a data folder with the added documents") {
+  place p;
+  auto session = p.run({"optimize", "rms_norm_h4096", "--evaluations", "1", "--json"});
+  if (session.status == 4) {
+    MESSAGE("skipped: no compiler here, so there is no store to copy");
+    return;
+  }
+  auto added = p.run({"kb", "add", p.write("note.md", "The loom's weft.\n"), "--platform", "loom"});
+  REQUIRE_MESSAGE(added.status == 0, added.err);
+  auto copied = p.run({"kb", "snapshot", (p.at / "copy").string()});
+  REQUIRE_MESSAGE(copied.status == 0, copied.err);
+  CHECK(std::filesystem::exists(p.at / "copy/data.mdb"));
+  auto found = p.run({"kb", "search", "weft", "--target", "loom", "--json", "--data", (p.at / "copy").string()});
+  CHECK(has(found.out, "The loom's weft"));
+}
