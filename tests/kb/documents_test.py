@@ -77,8 +77,8 @@ def check_document(path, signals, index):
     if len([line for line in index if f"]({name}): " in line]) != 1:
         fault(name, "expected exactly one line in index.md, '- [Title](place): what it answers'")
     for number, line in enumerate(lines, 1):
-        if len(line) > 200:
-            fault(name, f"line {number} has {len(line)} characters, expected at most 200")
+        if len(line) > 200 and number > 9 and not line.startswith("|"):
+            fault(name, f"line {number} has {len(line)} characters, expected at most 200 (outside of tables)")
 
 
 def compile_samples():
