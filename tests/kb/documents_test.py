@@ -103,33 +103,31 @@ def compile_samples():
 
 
 def check_situations(signals):
-    seen, texts, count = set(), set(), 0
+    seen, count = set(), 0
     for name in ("tuned.json", "unseen.json"):
         path = ROOT / "tests" / "kb" / "situations" / name
         situations = json.loads(path.read_text())
         if len(situations) != 25:
             fault(name, f"found {len(situations)} situations, expected 25")
-        for s in situations:
-            where = f"{name}, {s.get('id', '?')}"
-            if list(s) != ["id", "target", "operator", "signals", "text", "expected"]:
+        for number, s in enumerate(situations, 1):
+            where = f"{name}, situation {number}"
+            if set(s) != {"platform", "architecture", "language", "signals", "words", "expected"}:
                 fault(where, f"found the fields {', '.join(s)}")
                 continue
-            if s["id"] in seen or s["text"] in texts:
-                fault(where, "its id or text stands twice")
-            seen.add(s["id"])
-            texts.add(s["text"])
-            platform = s["target"].split("/")[0]
-            if platform not in PLATFORMS - {"all"} or s["target"].split("/")[2] not in LANGUAGES - {"all"}:
-                fault(where, f"target: found '{s['target']}'")
+            if s["words"] in seen:
+                fault(where, "its words stand twice")
+            seen.add(s["words"])
+            check_words(where, "platform", [s["platform"]], PLATFORMS - {"all"})
+            check_words(where, "language", [s["language"]], LANGUAGES - {"all"})
             check_words(where, "signals", s["signals"], signals)
-            if not s["expected"] or len(s["text"]) < 40:
-                fault(where, "expected at least one document and a text of 40 characters")
+            if not s["expected"]:
+                fault(where, "expected at least one document")
             for document in s["expected"]:
                 path = FOLDER / f"{document}.md"
                 if not path.is_file():
                     fault(where, f"expects '{document}', which is no document")
-                elif not {platform, "all"} & set(split(re.search(r"^platforms: (.*)$", path.read_text(), re.M).group(1))):
-                    fault(where, f"expects '{document}', which is not for {platform}")
+                elif not {s["platform"], "all"} & set(split(re.search(r"^platforms: (.*)$", path.read_text(), re.M).group(1))):
+                    fault(where, f"expects '{document}', which is not for {s['platform']}")
             count += 1
     return count
 
