@@ -85,7 +85,7 @@ result<int> search_documents(context& in, const documents_options& options) {
 
 result<int> add_documents(context& in, const documents_options& options) {
   if (options.what.empty())
-    return error{errc::usage, "kb add: found nothing to add, expected a folder or files (.md, .txt, .pdf)"};
+    return error{errc::usage, "kb add: found nothing to add, expected a folder or files (.md, .txt, .pdf; .toml of a target)"};
   kb::document_defaults defaults;
   if (!options.platform.empty())
     defaults.platforms = {options.platform};
@@ -99,7 +99,7 @@ result<int> add_documents(context& in, const documents_options& options) {
       return error{errc::specification, fmt::format("{}: no such file or folder", what)};
     const auto files = documents_in(what);
     if (files.empty())
-      return error{errc::specification, fmt::format("{}: found no .md, .txt or .pdf file in it", what)};
+      return error{errc::specification, fmt::format("{}: found no .md, .txt, .pdf or .toml file in it", what)};
     for (const auto& [file, id] : files) {
       auto added = add_document(in.configured, file, id, defaults);
       if (!added) {
@@ -108,6 +108,8 @@ result<int> add_documents(context& in, const documents_options& options) {
         rows.push_back({{"file", file.string()}, {"error", added.error().message}});
         continue;
       }
+      if (added->id.starts_with("targets/"))
+        in.out.note(fmt::format("{}: its constraints are found from now on; no agent runs its commands yet", added->id));
       if (added->everywhere)
         in.out.note(fmt::format("{}: names no platform, so it is found for all of them; name one in its front matter or by --platform", added->id));
       rows.push_back({{"id", added->id}, {"passages", added->passages}, {"replaced", added->replaced}, {"unchanged", added->unchanged}});

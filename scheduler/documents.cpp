@@ -1,6 +1,7 @@
 #include "scheduler/documents.hpp"
 
 #include "node-agent/process.hpp"
+#include "scheduler/target_description.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -18,7 +19,8 @@ constexpr std::size_t file_bytes = 64u << 20;
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool is_text(const fs::path& file) { return file.extension() == ".md" || file.extension() == ".txt"; }
-bool is_document(const fs::path& file) { return is_text(file) || file.extension() == ".pdf"; }
+bool is_description(const fs::path& file) { return file.extension() == ".toml"; }
+bool is_document(const fs::path& file) { return is_text(file) || is_description(file) || file.extension() == ".pdf"; }
 /// They describe the collection.
 bool is_about(const fs::path& file) { return file.filename() == "README.md" || file.filename() == "index.md"; }
 
@@ -107,16 +109,48 @@ result<void> write_whole(const fs::path& file, const std::string& text) {
   return {};
 }
 
+/// A file of either folder.
+result<kb::document> read_kept(const fs::path& file, const std::string& id) {
+  KEVOLVE_TRY(text, text_of(file));
+  if (!is_description(file))
+    return kb::read_document(id, text, {}, file.string());
+  KEVOLVE_TRY(described, read_target_description(file.string(), text));
+  return kb::read_document(id_of(described), document_of(described), {}, file.string());
+}
+
+/// Replaces what lies at `place`; the older version stays readable beside it.
+result<void> keep(const settings& to, const fs::path& place, const std::string& text, added_document& done) {
+  std::error_code ignored;
+  if (fs::exists(place, ignored)) {
+    KEVOLVE_TRY(before, text_of(place));
+    if (before == text) {
+      done.unchanged = true;
+      return {};
+    }
+    KEVOLVE_TRY(old, kb::read_document(done.id, before, {}, place.string()));
+    done.replaced = old.version.substr(0, 12);
+    KEVOLVE_TRY_VOID(write_whole(added_folder(to) / "versions" / (done.id + "@" + done.replaced + place.extension().string()), before));
+  }
+  return write_whole(place, text);
+}
+
+result<added_document> add_description(const settings& to, const fs::path& file) {
+  KEVOLVE_TRY(text, text_of(file));
+  KEVOLVE_TRY(described, read_target_description(file.string(), text));
+  added_document done{id_of(described), 1, "", false, false};
+  KEVOLVE_TRY_VOID(keep(to, added_folder(to) / (done.id + ".toml"), text, done));
+  return done;
+}
+
 } // namespace
 
 kb::library read_library(const settings& from, std::vector<std::string>& remarks) {
   std::map<std::string, kb::document> all;
   const auto take = [&](const fs::path& root) {
     for (const fs::path& file : files_below(root)) {
-      if (!is_text(file))
+      if (!is_text(file) && !is_description(file))
         continue;
-      auto text = text_of(file);
-      auto read = text ? kb::read_document(id_of(file, root), *text, {}, file.string()) : result<kb::document>(text.error());
+      auto read = read_kept(file, id_of(file, root));
       if (read)
         all.insert_or_assign(read->id, std::move(*read));
       else
@@ -163,7 +197,9 @@ std::vector<std::pair<fs::path, std::string>> documents_in(const fs::path& what)
 
 result<added_document> add_document(const settings& to, const fs::path& file, const std::string& id, const kb::document_defaults& defaults) {
   if (!is_document(file))
-    return error{errc::usage, fmt::format("{}: expected a .md, .txt or .pdf file, or a folder of them", file.string())};
+    return error{errc::usage, fmt::format("{}: expected a .md, .txt or .pdf file, a target's .toml, or a folder of them", file.string())};
+  if (is_description(file))
+    return add_description(to, file);
   if (id.empty() || id.find("..") != id.npos || id.front() == '/')
     return error{errc::usage, fmt::format("{}: '{}' is no id for a document", file.string(), id)};
   KEVOLVE_TRY(text, file.extension() == ".pdf" ? text_of_pdf(file) : text_of(file));
@@ -172,19 +208,7 @@ result<added_document> add_document(const settings& to, const fs::path& file, co
   KEVOLVE_TRY(read, kb::read_document(id, text, defaults, file.string()));
   const std::string kept = with_front_matter(text, read, defaults, file.string());
   added_document done{id, read.passages.size(), "", false, read.platforms.empty()};
-  const fs::path place = added_folder(to) / (id + ".md");
-  std::error_code ignored;
-  if (fs::exists(place, ignored)) {
-    KEVOLVE_TRY(before, text_of(place));
-    if (before == kept) {
-      done.unchanged = true;
-      return done;
-    }
-    KEVOLVE_TRY(old, kb::read_document(id, before, {}, place.string()));
-    done.replaced = old.version.substr(0, 12);
-    KEVOLVE_TRY_VOID(write_whole(added_folder(to) / "versions" / (id + "@" + done.replaced + ".md"), before));
-  }
-  KEVOLVE_TRY_VOID(write_whole(place, kept));
+  KEVOLVE_TRY_VOID(keep(to, added_folder(to) / (id + ".md"), kept, done));
   return done;
 }
 

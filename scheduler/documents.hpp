@@ -37,7 +37,7 @@ struct added_document {
   bool everywhere = false; // it names no platform
 };
 
-/// Adds a Markdown, text or PDF file (by pdftotext) under `id`. Errors name the file and what is wrong with it.
+/// Adds a Markdown, text or PDF file (by pdftotext) under `id`, or a target description (.toml) under its target. Errors name the file and what is wrong with it.
 result<added_document> add_document(const settings& to, const std::filesystem::path& file, const std::string& id, const kb::document_defaults& defaults);
 /// The files of a folder that can be added, with the ids they get; a file: itself.
 std::vector<std::pair<std::filesystem::path, std::string>> documents_in(const std::filesystem::path& what);

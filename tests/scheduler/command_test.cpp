@@ -264,6 +264,18 @@ TEST_CASE("documents of a platform that kevolve does not know are added, found f
     old += text_of(entry.path());
   CHECK(has(old, "48 bytes go"));
 
+  const std::string description = "name = \"Loom 9\"\nplatform = \"loom\"\narchitecture = \"9\"\nlanguage = \"loom-c\"\nconstraints = [\"Recursion is not possible.\"]\n"
+                                  "[commands]\ncompile = [\"loomcc\", \"{source}\", \"{artifact}\"]\nrun = [\"loom-run\", \"{artifact}\", \"{inputs}\", \"{outputs}\"]\n";
+  auto described = p.run({"kb", "add", p.write("loom.toml", description)});
+  CHECK_MESSAGE(described.status == 0, described.err);
+  CHECK(has(described.out, "targets/loom/9/loom-c"));
+  CHECK(has(described.err, "no agent runs its commands yet"));
+  CHECK(has(p.run({"kb", "search", "recursion", "--target", "loom/9/loom-c", "--json"}).out, "Recursion is not possible."));
+  CHECK_FALSE(has(p.run({"kb", "search", "recursion", "--target", "loom/10/loom-c", "--json"}).out, "Recursion is not possible."));
+  auto refused = p.run({"kb", "add", p.write("bad.toml", "name = \"x\"\n")});
+  CHECK(refused.status == 1);
+  CHECK(has(refused.err, "platform"));
+
   auto everywhere = p.run({"kb", "add", p.write("note.md", "A note.\n")});
   CHECK(everywhere.status == 0);
   CHECK(has(everywhere.err, "note: names no platform"));
