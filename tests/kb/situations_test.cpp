@@ -1,5 +1,5 @@
-// How well retrieval finds what a diagnosed situation calls for, among the documents that ship: tests/kb/situations/tuned.json, and unseen.json where
-// it is there, which nobody looks at who changes retrieval. A situation counts when one of its expected documents is among the first three passages.
+// How well retrieval finds what a diagnosed situation calls for, among the documents that ship: tests/kb/situations/tuned.json, and unseen.json, which
+// nobody looks at who changes retrieval. A situation counts when one of its expected documents is among the first three passages.
 #include "kb/retrieval.hpp"
 
 #include <algorithm>
@@ -64,21 +64,16 @@ count measure(const library& known, const fs::path& file, bool quiet) {
 
 } // namespace
 
-TEST_CASE("the right document is among the first three for at least nine of ten situations") {
+TEST_CASE("the right document is among the first three for 24 of 25 situations of each half") {
   const library known = shipped();
   const count tuned = measure(known, source / "tests/kb/situations/tuned.json", false);
   MESSAGE("tuned: " << tuned.right << " of " << tuned.all);
   CHECK(tuned.all == 25);
   CHECK(tuned.right >= 24); // measured: 25; one may fall as documents are added
-  const fs::path unseen_file = source / "tests/kb/situations/unseen.json";
-  if (!fs::exists(unseen_file)) {
-    MESSAGE("situations/unseen.json is not there: that half is not measured");
-    return;
-  }
-  const count unseen = measure(known, unseen_file, true);
+  const count unseen = measure(known, source / "tests/kb/situations/unseen.json", true);
   MESSAGE("unseen: " << unseen.right << " of " << unseen.all);
   CHECK(unseen.all == 25);
-  CHECK(tuned.right + unseen.right >= 45);
+  CHECK(unseen.right >= 24); // measured once, with nothing tuned after it: 25
 }
 
 TEST_CASE("a situation's words and signals matter: with those of another, its document is rarely found") {
