@@ -96,7 +96,7 @@ private:
     good = good && udp >= 0 && ::bind(udp, reinterpret_cast<sockaddr*>(&to), size) == 0;
     port_ = ntohs(to.sin_port);
     sockets_.push_back(tcp);
-    abstract_ = "kevolve-hostile-" + std::to_string(::getpid());
+    abstract_ = fmt::format("kevolve-hostile-{:08x}", std::random_device{}()); // a process number is not unique where PID namespaces share a network
     for (const bool named : {true, false}) {
       sockaddr_un at{};
       at.sun_family = AF_UNIX;

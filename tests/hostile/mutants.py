@@ -31,29 +31,28 @@ KINDS = ["comparison flipped", "call dropped", "constant changed", "return force
 SWAPS = {" < ": " >= ", " > ": " <= ", " <= ": " > ", " >= ": " < ", " == ": " != ", " != ": " == ", " && ": " || ", " || ": " && ", " + ": " - ", " - ": " + ",
          " * ": " / ", " |= ": " &= "}
 
-# What of evaluate_test looks at evaluate.cpp and process.cpp alone and takes longest, and what a busy host can make fail.
-ELSEWHERE = ["what was found before*", "a flood of compiler messages*", "a large gain*"]
+# Of evaluate_test: most of it looks at evaluate.cpp, compile.cpp and process.cpp.
 TIMED = ["an honest candidate*", "a leader is measured*", "work that is skipped*"]
-EVERY = object()  # all attacks
+WHOLE = ["an honest candidate*", "a leader is measured*", "the sandbox that*", "a baseline that*", "an evaluation that is cancelled*", "a crash is*", "work that is skipped*"]
 
-# file: tests of its own, cases of evaluate_test (empty: none, None: all), attacks by the defences that they meet, whether the honest corpus matters
+# file: tests of its own, cases of evaluate_test, attacks by the defences that they meet, whether the honest corpus matters
 FILES = {
     "statistics": (["measure_test"], TIMED, ["spots"], False),
     "measure": (["measure_test"], TIMED, ["spots", "audit"], False),
-    "compare": (["oracle_inputs_test"], None, ["comparison", "spots", "odd_cases"], True),
+    "compare": (["oracle_inputs_test", "case_set_test"], TIMED, ["comparison", "spots", "odd_cases"], True),
     "task_lint": (["task_lint_test"], [], [], False),
     "diagnose": (["diagnose_test"], TIMED, ["physics"], False),
     "objects": (["objects_test"], [], ["symbols"], True),
     "flags": (["flags_test"], ["flags that*", "source paths*"], ["flags"], True),
     "compile_jail": (["compile_jail_test"], ["what does not compile*"], ["compile_jail", "flags"], False),
-    "cgroup": (["cgroup_test", "program_test"], ["the sandbox that*"], EVERY, False),
-    "namespaces": (["sandbox_test"], ["the sandbox that*"], EVERY, True),
-    "system_calls": (["system_calls_test"], ["the sandbox that*"], EVERY, True),
-    "sandbox": (["sandbox_test", "process_test"], None, EVERY, True),
-    "program": (["program_test", "sandbox_test", "deadline_test"], None, EVERY, True),
-    "case_set": (["case_set_test"], None, EVERY, True),
-    "judge": (["judge_test", "deadline_test"], None, EVERY, True),
-    "judge_timing": (["judge_test"], None, EVERY, True),
+    "cgroup": (["cgroup_test", "program_test"], ["the sandbox that*"], ["group", "limits"], False),
+    "namespaces": (["sandbox_test"], ["the sandbox that*"], ["namespaces"], True),
+    "system_calls": (["system_calls_test"], ["the sandbox that*"], ["seccomp"], True),
+    "sandbox": (["sandbox_test"], WHOLE, ["identity", "namespaces", "group", "limits", "seccomp", "landlock", "descriptors"], False),
+    "program": (["program_test", "sandbox_test", "deadline_test"], WHOLE, ["identity", "group", "limits", "descriptors", "reply_numbers", "read_only", "deadline"], False),
+    "case_set": (["case_set_test"], WHOLE, ["comparison", "spots", "poison", "fresh_content", "odd_cases"], False),
+    "judge": (["judge_test"], WHOLE, ["deadline", "poison", "fresh_content", "odd_cases", "canaries"], False),
+    "judge_timing": (["judge_test"], WHOLE, ["spots", "second_clock", "audit", "final_check"], False),
 }
 COMPILES = {"objects", "flags", "compile_jail"}  # nothing that was compiled before may hide these
 TYPES = r"(?:static |inline |virtual |constexpr |\[\[nodiscard\]\] )*(?:const )?[A-Za-z_][\w:]*(?:<[^;{}]*>)?[&*]? [\w:~]+\([^;{}]*\)(?: const)?(?: noexcept)?"
@@ -182,8 +181,7 @@ class Course:
         self.build = self.clone / "build" / "release"
         self.record = chosen.work / "mutants.jsonl"
         self.usual_s = {}
-        self.built = set()
-        self.known = {}
+        self.unfit = set()  # attacks that fail without any change: this host is too busy for them
 
     def prepare(self):
         self.work.mkdir(parents=True, exist_ok=True)
@@ -207,7 +205,7 @@ class Course:
         """(exit status or None past the deadline, output): in a process, mount and IPC namespace of its own, which ends with all that is in it."""
         inside = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--ipc", "sh", "-c",
                   'mount -t tmpfs -o size=4g tmpfs /tmp && chmod 1777 /tmp && mount -t tmpfs -o size=1g tmpfs /dev/shm && "$@"', "sh", *command]
-        environment = {"PATH": os.environ["PATH"], "HOME": "/root", "LC_ALL": "C", "KEVOLVE_PYTHON": "none"}
+        environment = {"PATH": os.environ["PATH"], "HOME": "/root", "LC_ALL": "C", "KEVOLVE_PYTHON": "none", "KEVOLVE_TEST_SANDBOX": "full"}
         if cache:
             environment["KEVOLVE_TEST_CACHE"] = str(self.work / "cache")
         began = time.monotonic()
@@ -230,30 +228,26 @@ class Course:
         own, cases, defences, honest = FILES[name]
         for test in own:
             if test in self.targets:
-                yield self.doctest(test, None, [])
-        if cases is None or cases:
-            yield self.doctest("evaluate_test", cases, ELSEWHERE)
+                yield self.doctest(test, [])
+        if cases:
+            yield self.doctest("evaluate_test", cases)
         chosen = []
         for file in sorted(PROGRAMS.iterdir()) if defences else []:
             head = file.read_text(errors="replace")
             listed = re.search(r"// stopped by: (.*)", head)
-            if "// long" not in head and (defences is EVERY or listed and set(listed.group(1).split()) & set(defences)):
+            if "// long" not in head and file.stem not in self.unfit and (listed and set(listed.group(1).split()) & set(defences)):
                 chosen.append(file.stem)
         if honest:
             for file in sorted(HONEST.iterdir()):
                 several = re.search(r"// variants: (.*)", file.read_text(errors="replace"))
                 chosen.append(file.stem + ("/1" if several and "|" in several.group(1) else ""))
         if chosen:
-            yield self.attacks(chosen, ["--quick", "--defended"], name not in COMPILES)
-        if defences is EVERY:  # with its control, and each defence alone
-            yield self.attacks([each for each in chosen if (PROGRAMS / f"{each}.cpp").exists() or (PROGRAMS / f"{each}.c").exists()], [], True)
+            yield self.attacks(chosen, name not in COMPILES)
 
-    def doctest(self, test, only, without):
-        command = [f"bin/{test}", "--abort-after=1", "-d"]
+    def doctest(self, test, only):
+        command = ["stdbuf", "-oL", f"bin/{test}", "--abort-after=1", "-d"]  # line by line: of one that hangs the last is wanted
         if only:
             command.append("-tc=" + ",".join(only))
-        if without:
-            command.append("-tce=" + ",".join(without))
 
         def failed(output):
             """The test case that failed, or was under way: as a filter (commas separate filters)."""
@@ -261,7 +255,7 @@ class Course:
             ended = re.findall(r"^[\d.]+ s: (.*)", output, re.M)
             if "ERROR" in output and cases:
                 return cases[-1]
-            listed = [line for line in subprocess.run([str(self.build / "bin" / test), "-ltc", *command[3:]], capture_output=True, text=True).stdout.splitlines()
+            listed = [line for line in subprocess.run([str(self.build / "bin" / test), "-ltc", *command[5:]], capture_output=True, text=True).stdout.splitlines()
                       if line and not line.startswith(("[doctest]", "="))]
             return next((case for case in listed if case not in ended), None)
 
@@ -271,14 +265,14 @@ class Course:
 
         return f"{test}{'/some' if only else ''}", [test] + (["kevolve-judge", "kevolve-harness"] if test in ("evaluate_test", "deadline_test", "judge_test", "sandbox_test") else []), command, again, True
 
-    def attacks(self, names, form, cached):
-        common = ["bin/kevolve", "bench", "hostile", "--json", "--stop", *form] + (["--keep", str(self.work / "cache")] if cached else [])
+    def attacks(self, names, cached):
+        common = ["bin/kevolve", "bench", "hostile", "--json", "--quick", "--defended", "--stop"] + (["--keep", str(self.work / "cache")] if cached else [])
 
         def again(output):
             found = re.search(r'"program": "([^"]+)"', output)
             return found.group(1) if found else None, [*common, "--only", *([found.group(1)] if found else names)]
 
-        label = f"bench hostile, {'all defences' if form else 'each alone'} ({len(names)})"
+        label = f"bench hostile ({len(names)})"
         return label, ["kevolve", "kevolve-judge", "kevolve-harness"], [*common, "--only", *names], again, cached
 
     def tried(self, name, unchanged=False):
@@ -288,7 +282,7 @@ class Course:
                 continue
             if not self.make(targets):
                 return "does not compile"
-            limit = 30 + 5 * self.usual_s.get(tuple(command), 60)
+            limit = 30 + 5 * self.usual_s.get(tuple(command), 15)
             status, output, took = self.isolated(command, limit, cached)
             if unchanged:
                 self.seen.add((label, tuple(command)))
@@ -298,7 +292,11 @@ class Course:
             if status == 0:
                 continue
             what, repeated = again(output)
-            status, output, took = self.isolated(repeated, limit, cached)
+            status, output, took = self.isolated(repeated, limit if repeated == command else min(limit, 60), cached)
+            if status != 0 and unchanged and "hostile" in label and what:
+                self.unfit.add(what)
+                print(f"    {label}: {what} fails without any change, and is left out from here on", flush=True)
+                continue
             if status != 0:
                 return f"{label}: {what or 'as a whole'}"
             print(f"    {label}: {what} failed once only", flush=True)
@@ -377,6 +375,8 @@ def main():
     options.add_argument("--again", action="store_true")
     options.add_argument("--table", action="store_true")
     options.add_argument("--unchanged-every", type=int, default=40)
+    options.add_argument("--at-once", action="store_true", help="do not try the unchanged tree before the first mutant")
+    options.add_argument("--share", default="0/1", help="I/N: every N-th mutant of the draw, for N processes that share the work in N folders")
     options.add_argument("--pause-while", type=pathlib.Path, help="between mutants, wait while this file exists")
     options.add_argument("--list", action="store_true", help="print the sites in the order in which they are drawn, and end")
     chosen = options.parse_args()
@@ -393,12 +393,14 @@ def main():
         in_a_group_of_our_own()
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         course.prepare()
-        course.unchanged("before")
+        if not chosen.at_once:
+            course.unchanged("before")
         results = course.results()
         if chosen.again:
             todo = [m for m in results.values() if m["state"] == "survived"]
         else:
-            todo = (m for m in draw(chosen.seed) if key_of(m) not in results)
+            share, shares = map(int, chosen.share.split("/"))
+            todo = (m for m in draw(chosen.seed)[share::shares] if key_of(m) not in results)
         done = sum(counts(m) for m in results.values())
         since = 0
         for m in todo:

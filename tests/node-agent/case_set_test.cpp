@@ -153,6 +153,25 @@ TEST_CASE("what is drawn and expected is so once") {
   CHECK(floats(*c.inputs)[0] == 12345);
 }
 
+TEST_CASE("what the oracle cannot compute is an error that names the case, and an odd size that it refuses is skipped") {
+  auto p = doubled();
+  p.op.traced->nodes[0].op = "aten.no_such_operation";
+  auto set = cases(p);
+  test_case& c = set->timed(0)[0];
+  auto found = set->expect(c);
+  REQUIRE(!found);
+  CHECK(found.error().message.find(c.name) != std::string::npos);
+  CHECK(found.error().message.find("aten.no_such_operation") != std::string::npos);
+  CHECK_FALSE(c.skipped);
+  auto unseen = set->unseen(0, 5);
+  CHECK(!unseen);
+  c.drawn.optional = true;
+  CHECK(set->expect(c));
+  CHECK(c.skipped);
+  CHECK(c.expected.empty());
+  CHECK(set->expect(c));
+}
+
 TEST_CASE("an honest kernel's outputs pass every case and a wrong element is named with its output") {
   auto set = cases(doubled());
   std::size_t compared = 0;
@@ -279,6 +298,16 @@ TEST_CASE("poisoned spots are seen as unwritten when nobody writes them, and as 
     CHECK(wrong.result == outcome::incorrect_numerical);
     CHECK(wrong.detail.find("output z, row 0: element [99]") != std::string::npos);
     CHECK(wrong.detail.find("unwritten") == std::string::npos);
+    compute(c);
+  }
+}
+
+TEST_CASE("one element left unwritten is seen wherever in its row it is") {
+  auto set = cases(doubled());
+  test_case& c = ready(*set, set->timed(0)[0]);
+  for (const std::size_t at : {0, 1, 63}) {
+    std::memset(c.outputs->data(0) + (5 * 64 + at) * 4, channel::poison_byte, 4);
+    CHECK(set->inspect_spots(c, {{0, 5}}).result == outcome::reward_hack);
     compute(c);
   }
 }

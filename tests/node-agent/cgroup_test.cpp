@@ -1,5 +1,6 @@
 #include "node-agent/cgroup.hpp"
 #include "node-agent/process.hpp"
+#include "tests/node-agent/lacking.hpp"
 
 #include <doctest/doctest.h>
 
@@ -29,7 +30,7 @@ std::unique_ptr<control_group> group(const std::string& name = "test", group_lim
   auto made = control_group::make(name, limits);
   if (made)
     return std::move(*made);
-  MESSAGE("skipped: no control groups here: ", made.error().message);
+  test::lacking("no control groups here: " + made.error().message);
   return nullptr;
 }
 
@@ -173,7 +174,7 @@ TEST_CASE("the group's CPU time is what its members used, in seconds") {
   if (!g)
     return;
   if (g->cpu_s() < 0) {
-    MESSAGE("skipped: no hierarchy counts CPU time here");
+    test::lacking("no hierarchy counts CPU time here");
     return;
   }
   CHECK(g->cpu_s() < 0.05);
@@ -195,7 +196,7 @@ TEST_CASE("the group's CPU time is what its members used, in seconds") {
 TEST_CASE("a member that asks for more memory than the group may have is killed, and counted") {
   const auto g = group();
   if (!g || !g->limits_memory())
-    return;
+    return test::lacking("no limit of memory");
   CHECK(g->out_of_memory() == 0);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -215,7 +216,7 @@ TEST_CASE("a member that asks for more memory than the group may have is killed,
 TEST_CASE("a member starts no more tasks than the group may have") {
   const auto g = group();
   if (!g || !g->limits_tasks())
-    return;
+    return test::lacking("no limit of tasks");
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
   const pid_t m = member(*g, [&] {

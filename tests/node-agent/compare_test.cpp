@@ -60,6 +60,56 @@ TEST_CASE("one wrong element among very many is found wherever it is") {
   }
 }
 
+TEST_CASE("one wrong integer among very many is found wherever it is, of any width") {
+  for (const dtype type : {dtype::int64, dtype::int32, dtype::int8, dtype::boolean}) {
+    CAPTURE(to_string(type));
+    std::vector<std::int64_t> values(5000);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<std::int64_t>(i % 2);
+    const expected_output e{integers({5000}, values, type), {}, 1, {}, 0};
+    const auto bytes = [&](const std::vector<std::int64_t>& v) {
+      std::vector<std::byte> out(v.size() * size_of(type));
+      encode(type, std::span<const std::int64_t>(v), out.data());
+      return out;
+    };
+    const auto right = compare(e, bytes(values), strict);
+    CHECK(right.agrees);
+    CHECK(right.compared == 5000);
+    CHECK(right.max_absolute_error == 0);
+    for (const std::size_t at : {0, 1, 2047, 2048, 4095, 4096, 4999}) {
+      auto wrong = values;
+      wrong[at] = 1 - wrong[at];
+      const auto found = compare(e, bytes(wrong), strict);
+      CHECK_FALSE(found.agrees);
+      CHECK(found.failed == 1);
+      CHECK(found.first_failure == "element [" + std::to_string(at) + "] (" + std::to_string(at) + "): found " + std::to_string(wrong[at]) + ", expected " + std::to_string(values[at]));
+      CHECK(found.max_absolute_error == 1);
+      CHECK(compare_part(e, at, 1, std::span<const std::byte>(bytes({wrong[at]})), strict).failed == 1);
+      CHECK(compare_part(e, at, 1, std::span<const std::byte>(bytes({values[at]})), strict).agrees);
+      CHECK(compare(e, bytes(wrong), tolerance{1, 1, 0.9998, false}).agrees); // the share that may differ
+      CHECK_FALSE(compare(e, bytes(wrong), tolerance{1, 1, 0.9999, false}).agrees);
+      CHECK_FALSE(compare(e, bytes(wrong), tolerance{1, 1, 0.5, true}).agrees); // not where it is to be bitwise
+    }
+  }
+}
+
+TEST_CASE("parts and tails of blocks are compared where they lie, in every type and bit by bit") {
+  std::vector<double> values(5000);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<double>(i % 100) + 1;
+  for (const dtype type : {dtype::float32, dtype::float16})
+    for (const tolerance& allowed : {strict, tolerance{0, 0, 1, true}}) {
+      const auto e = expecting(values, type);
+      const auto whole = compare(e, bytes_of(type, values), allowed);
+      CHECK(whole.agrees);
+      CHECK(whole.compared == 5000);
+      const auto part = compare_part(e, 150, 3, std::span<const std::byte>(bytes_of(type, {51, 52, 53})), allowed);
+      CHECK(part.agrees);
+      CHECK(part.compared == 3);
+      CHECK(compare_part(e, 150, 3, std::span<const std::byte>(bytes_of(type, {51, 52, 54})), allowed).failed == 1);
+    }
+}
+
 TEST_CASE("NaN must meet NaN and Inf an Inf of the same sign, whatever the matched ratio") {
   auto e = expecting({not_a_number, infinity, -infinity, 1});
   CHECK(compare(e, bytes_of(dtype::float32, {not_a_number, infinity, -infinity, 1}), strict).agrees);

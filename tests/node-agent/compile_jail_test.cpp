@@ -1,5 +1,6 @@
 #include "node-agent/compile_jail.hpp"
 #include "node-agent/sandbox.hpp"
+#include "tests/node-agent/lacking.hpp"
 
 #include <doctest/doctest.h>
 
@@ -32,7 +33,7 @@ struct bench {
 const compile_jail& jail() {
   static const compile_jail one{defences_off()};
   if (!one.holds())
-    MESSAGE("skipped: no jail here: ", one.detail());
+    test::lacking("no jail here: " + one.detail());
   return one;
 }
 
@@ -63,6 +64,39 @@ TEST_CASE("a jail says how it is made, or why there is none") {
   const compile_jail same(defences_off().add(defence::identity));
   if (same.holds())
     CHECK(same.detail() == "bubblewrap");
+}
+
+TEST_CASE("a bubblewrap that is missing or does not work makes no jail, and its words are told without the line's end") {
+  bench tools;
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", tools.folder.c_str(), 1);
+  const compile_jail none{defences_off()};
+  CHECK_FALSE(none.holds());
+  CHECK(none.detail() == "bubblewrap (bwrap) is not installed");
+  std::ofstream(tools.folder / "bwrap") << "#!/bin/sh\necho no namespaces for you >&2\nexit 1\n";
+  for (const fs::path& path_of_it : {tools.folder, tools.folder / "bwrap"}) // for the jail's user, too
+    ::chmod(path_of_it.c_str(), 0755);
+  const compile_jail refused{defences_off()};
+  ::setenv("PATH", path.c_str(), 1);
+  CHECK_FALSE(refused.holds());
+  CHECK(refused.detail() == "bubblewrap does not work here: no namespaces for you");
+  command c;
+  c.arguments = {"g++"};
+  refused.confine(c, tools.folder, 0);
+  CHECK(c.arguments == std::vector<std::string>{"g++"});
+  refused.own(tools.folder, 3);
+  struct stat about {};
+  REQUIRE(::stat(tools.folder.c_str(), &about) == 0);
+  CHECK(about.st_uid == ::geteuid());
+}
+
+TEST_CASE("where users are not changed, the defence being off, folders stay ours") {
+  const compile_jail same(defences_off().add(defence::identity));
+  bench at;
+  same.own(at.folder, 5);
+  struct stat about {};
+  REQUIRE(::stat(at.folder.c_str(), &about) == 0);
+  CHECK(about.st_uid == ::geteuid());
 }
 
 TEST_CASE("without a jail a command is left as it is") {
@@ -129,7 +163,7 @@ TEST_CASE("there is no network, no other process, no capability and no user but 
 
 TEST_CASE("each place has a user of its own, whose folder and files are its") {
   if (!jail().holds() || ::geteuid() != 0) {
-    MESSAGE("skipped: needs root");
+    test::lacking("not root");
     return;
   }
   const unsigned first = pick_identity();

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 using namespace kevolve;
@@ -81,7 +82,7 @@ TEST_CASE("the interval's ranks are the table's for every number of values, and 
     CHECK(i.high == n + 1 - i.low);
     return static_cast<int>(i.low);
   };
-  for (const auto& [n, low] : std::vector<std::pair<int, int>>{{6, 1}, {7, 1}, {8, 1}, {9, 2}, {11, 2}, {12, 3}, {14, 3}, {15, 4}, {25, 8}, {50, 18}, {100, 40}, {500, 228}, {501, 229}, {1000, 469}, {10'000, 4902}}) {
+  for (const auto& [n, low] : std::vector<std::pair<int, int>>{{6, 1}, {7, 1}, {8, 1}, {9, 2}, {11, 2}, {12, 3}, {14, 3}, {15, 4}, {25, 8}, {50, 18}, {100, 40}, {500, 228}, {501, 229}, {1000, 469}, {1200, 566}, {10'000, 4902}}) {
     CAPTURE(n);
     CHECK(rank(n) == low); // David and Nagaraja, table 7.1; binomial quantiles
   }
@@ -262,6 +263,96 @@ TEST_CASE("an anchor of a second a call is called once for all candidates that a
 TEST_CASE("a candidate that is clearly slower costs two blocks") {
   noisy_machine machine(6);
   CHECK(compared(machine, 2e-3, 1e-3, 6).log_ratios.size() == 2);
+}
+
+namespace {
+
+/// Rounds that a search needs to call a candidate better that is always `times` as fast, in fresh processes without any noise; 0: it does not.
+std::uint32_t rounds_for(double times, measure_settings s = {}) {
+  contestant sides[2];
+  for (int i = 0; i < 2; ++i) {
+    sides[i].call = [times, i](std::uint32_t, std::uint32_t n) { return call_end{misbehaviour::none, {}, 20e-6 + 1e-3 * n * (i ? times : 1)}; };
+    sides[i].renew = [](std::uint32_t) { return call_end{}; };
+  }
+  s.slots = {1, 2};
+  s.budget_s = s.rounds_budget_s = 60;
+  const measurement m = measure(sides[0], &sides[1], s, rng(14));
+  return m.e_value >= gain_evidence::better ? m.rounds : 0;
+}
+
+} // namespace
+
+TEST_CASE("three rounds that agree prove a gain above a quarter, eleven one above half a per cent, and none a smaller one") {
+  CHECK(rounds_for(2) == 3);
+  CHECK(rounds_for(1.26) == 3);
+  CHECK(rounds_for(1.24) == 11);
+  CHECK(rounds_for(1.006) == 11);
+  CHECK(rounds_for(1.004) == 0);
+  CHECK(rounds_for(1) == 0);
+  measure_settings few;
+  few.most_rounds = 2;
+  CHECK(rounds_for(2, few) == 0);
+  measure_settings verified;
+  verified.verify = true; // never ended early
+  CHECK(rounds_for(2, verified) == verified.most_rounds);
+}
+
+TEST_CASE("who starts first, who opens a block and on which slot are drawn by lot") {
+  int renewed_first = 0, opened = 0, on_first_slot = 0, rounds = 0, blocks = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    contestant sides[2];
+    std::vector<int> renewals, samples;
+    for (int i = 0; i < 2; ++i) {
+      sides[i].call = [](std::uint32_t, std::uint32_t n) { return call_end{misbehaviour::none, {}, 20e-6 + 1e-3 * n}; };
+      sides[i].renew = [&, i](std::uint32_t) { return renewals.push_back(i), call_end{}; };
+      sides[i].before = [&, i](std::uint32_t slot) { samples.push_back(i), on_first_slot += slot == 1; };
+    }
+    measure_settings s;
+    s.slots = {1, 2};
+    s.verify = true;
+    s.rounds_budget_s = 60;
+    CHECK(measure(sides[0], &sides[1], s, rng(seed)).good());
+    REQUIRE(renewals.size() == 2 * s.most_rounds);
+    REQUIRE(samples.size() == 8 * s.most_rounds); // two blocks a round
+    for (std::size_t i = 0; i < renewals.size(); i += 2) {
+      CHECK(renewals[i] != renewals[i + 1]);
+      renewed_first += renewals[i] == 0;
+      ++rounds;
+    }
+    for (std::size_t i = 0; i < samples.size(); i += 4) {
+      CHECK(samples[i] == samples[i + 3]); // a drift cancels
+      CHECK(samples[i + 1] == samples[i + 2]);
+      CHECK(samples[i] != samples[i + 1]);
+      opened += samples[i] == 0;
+      ++blocks;
+    }
+  }
+  for (const double share : {renewed_first / static_cast<double>(rounds), opened / static_cast<double>(blocks), on_first_slot / (4.0 * blocks)}) {
+    CHECK(share > 0.4);
+    CHECK(share < 0.6);
+  }
+}
+
+TEST_CASE("the program that opens a block makes one untimed call where data may be warm, and none where it takes long") {
+  const auto untimed = [](bool warm, double call_s) { // calls of one more than the hand-shakes, calibration and samples make
+    std::vector<std::uint32_t> counts;
+    contestant candidate, anchor;
+    candidate.call = [&](std::uint32_t, std::uint32_t n) { return counts.push_back(n), call_end{misbehaviour::none, {}, 20e-6 + call_s * n}; };
+    anchor.call = candidate.call;
+    measure_settings s;
+    s.slots = {1};
+    s.warm = warm;
+    s.fewest_blocks = s.most_blocks = 5;
+    s.clearly_slower = 1e9;
+    const measurement m = measure(candidate, &anchor, s, rng(15));
+    CHECK(m.candidate_s.size() == 10);
+    const auto samples = std::count(counts.begin(), counts.end(), m.calls);
+    return std::pair(std::count(counts.begin(), counts.end(), 1u) - (m.calls == 1 ? samples : 0), samples);
+  };
+  const auto cold = untimed(false, 100e-6), warm = untimed(true, 100e-6);
+  CHECK(warm.first == cold.first + 5);
+  CHECK(warm.second == cold.second);
+  CHECK(untimed(true, 0.1).second == untimed(false, 0.1).second);
 }
 
 TEST_CASE("the hand-shake is subtracted and short calls are repeated until it is below one in fifty") {

@@ -2,6 +2,7 @@
 #include "node-agent/channel.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/program.hpp"
+#include "tests/node-agent/lacking.hpp"
 
 #include <doctest/doctest.h>
 
@@ -495,7 +496,7 @@ TEST_CASE("limits, priority, cores and user are what the settings say") {
   if (before <= 3)
     CHECK(told(s, "nice") == "3");
   if (::geteuid() != 0) {
-    MESSAGE("skipped: only root becomes another user");
+    test::lacking("not root");
     return;
   }
   const auto again = started(s);
@@ -515,7 +516,7 @@ TEST_CASE("memory beyond its limit is not to be had, and a program that its grou
   CHECK(limited->call(1, 256, soon).detail == "no memory");
   auto made = control_group::make("program", {64u << 20, 0});
   if (!made || !(*made)->limits_memory()) {
-    MESSAGE("skipped: no control group that limits memory");
+    test::lacking("no control group that limits memory");
     return;
   }
   s.private_bytes = 0;
@@ -535,7 +536,7 @@ TEST_CASE("memory beyond its limit is not to be had, and a program that its grou
 
 TEST_CASE("what a program has started ends with its group and its user, wherever it hides") {
   if (::geteuid() != 0) {
-    MESSAGE("skipped: needs root");
+    test::lacking("not root");
     return;
   }
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);

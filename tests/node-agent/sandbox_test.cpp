@@ -1,5 +1,6 @@
 #include "node-agent/process.hpp"
 #include "node-agent/sandbox.hpp"
+#include "tests/node-agent/lacking.hpp"
 
 #include <doctest/doctest.h>
 
@@ -45,7 +46,7 @@ std::unique_ptr<sandbox> full() {
   auto box = std::make_unique<sandbox>(harness(), defences_off(), interruption{});
   if (box->level() == "full")
     return box;
-  MESSAGE("skipped: ", box->level());
+  test::lacking(box->level());
   return nullptr;
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("the users of a sandbox are a block of 64 of this process's own") {
   const unsigned first = pick_identity();
   if (::geteuid() != 0) {
     CHECK(first == 0);
-    MESSAGE("skipped: not root");
+    test::lacking("not root");
     return;
   }
   const unsigned pid = static_cast<unsigned>(::getpid());
@@ -186,7 +187,7 @@ TEST_CASE("a layer that is switched off is off, said, and lowers the level; the 
     CHECK_FALSE(box.off().on(off));
     const bool others = std::all_of(box.layers().begin(), box.layers().end(), [&](const sandbox::layer& l) { return l.holds == (l.what != off); });
     if (!others) {
-      MESSAGE("skipped: ", box.level());
+      test::lacking(box.level());
       continue;
     }
     CHECK(box.level() == "reduced: no " + std::string(to_string(off)) + " (switched off)");
@@ -242,10 +243,33 @@ TEST_CASE("when a sandbox goes nothing of it is left") {
       CHECK(!fs::exists(e.path() / g));
 }
 
+TEST_CASE("a bubblewrap that is missing or refuses is told with its own words") {
+  std::string folder = (fs::temp_directory_path() / "kevolve-bwrap-test-XXXXXX").string();
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", folder.c_str(), 1);
+  const auto message = [&](const std::string& script) {
+    if (!script.empty()) {
+      std::ofstream(folder + "/bwrap") << "#!/bin/sh\n" << script;
+      fs::permissions(folder + "/bwrap", fs::perms::owner_all);
+    }
+    auto made = namespaces::make(harness());
+    REQUIRE(!made);
+    return made.error().message;
+  };
+  CHECK(message("") == "bubblewrap (bwrap) is not installed");
+  CHECK(message("echo no namespaces >&2; exit 1\n") == "bubblewrap did not start: no namespaces\n");
+  CHECK(message("printf x >&2; exit 1\n") == "bubblewrap did not start: x");
+  CHECK(message("exit 1\n") == "bubblewrap did not start: it said nothing");
+  CHECK(message("echo gone >&2; echo '{\"child-pid\": 999999999}' >&4; printf . >&3; exit 0\n").find("bubblewrap did not start: gone") == 0);
+  ::setenv("PATH", path.c_str(), 1);
+  fs::remove_all(folder);
+}
+
 TEST_CASE("namespaces are entered by their handle and end with whoever made them") {
   auto made = namespaces::make(harness());
   if (!made) {
-    MESSAGE("skipped: ", made.error().message);
+    test::lacking(made.error().message);
     return;
   }
   CHECK((*made)->handle() >= 0);
