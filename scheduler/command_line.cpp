@@ -25,6 +25,7 @@ public:
     add_sessions();
     add_cluster();
     add_explain();
+    add_mcp();
     add_verify();
     add_memory();
     add_bench();
@@ -161,6 +162,13 @@ private:
     if (session_action_ == "resume")
       return optimize(in, {.spec = "", .resume = session_, .workloads = {}});
     return list_sessions(in);
+  }
+
+  void add_mcp() {
+    CLI::App* c = command(app_, "mcp", "serve coding agents by the Model Context Protocol on stdin and stdout");
+    add_host_settings(*c);
+    add_remote_settings(*c);
+    c->callback([this] { line_.run = [](context& in) { return mcp(in); }; });
   }
 
   void add_explain() {
@@ -345,7 +353,7 @@ private:
 std::optional<std::string> later(int argc, const char* const* argv) {
   const std::string first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
   const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
-  if (among(first, {"train", "mcp"}))
+  if (among(first, {"train"}))
     return first;
   if (first == "agents" && among(second, {"launch", "package"}))
     return first + " " + second;

@@ -137,6 +137,9 @@ result<void> take_models(session_settings& to, const model_configuration& from);
 /// What the settings say of a session. Errors name the setting.
 result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines);
 
+/// The Model Context Protocol on stdin and stdout, until stdin ends.
+result<int> mcp(context& in);
+
 struct documents_options {
   std::vector<std::string> what;      // words to search for; files and folders to add
   std::string target;                 // of a search: only what applies there

@@ -103,23 +103,25 @@ std::vector<std::string> kinds_of(const operator_definition& op) {
 
 std::vector<std::string> signals_in(std::string_view log) {
   static const std::vector<std::pair<const char*, words_list>> slugs{
-    {"undefined_symbol", {"undefined symbol", "undefined reference", "not on the list"}},
+    {"undefined_symbol", {"undefined symbol", "undefined reference", "may not use"}},
     {"undeclared", {"was not declared", "undeclared identifier", "is not a member of", "use of undeclared"}},
     {"type_mismatch", {"cannot convert", "no matching function", "invalid conversion", "incompatible type"}},
     {"missing_include", {"No such file or directory", "file not found"}},
     {"target_intrinsic", {"target specific option mismatch", "inlining failed in call to"}},
     {"syntax", {"expected ';'", "expected '}'", "expected primary-expression", "expected unqualified-id"}},
     {"constructor", {"constructor", "init_array"}},
-    {"flag_refused", {"flag"}},
+    {"flag_refused", {"list of flags", "flag is refused", "may not be used"}},
     {"segmentation_fault", {"SIGSEGV", "signal 11", "segmentation"}},
     {"out_of_memory", {"out of memory", "SIGKILL", "bad_alloc"}},
-    {"shared_memory_limit", {"too much shared data", "out of resource: shared memory"}},
-    {"register_spill", {"spill stores", "spilled"}},
+    {"too_much_shared_memory", {"too much shared data", "out of resource: shared memory"}},
+    {"lds_overflow", {"local memory (", "exceeds limit"}},
   };
   std::vector<std::string> found;
   for (const auto& [slug, words] : slugs)
     if (holds(log, words))
       found.push_back(std::string("error:") + slug);
+  if (holds(log, {"spill stores", "spilled"}))
+    found.emplace_back("counter:spills");
   return found;
 }
 
