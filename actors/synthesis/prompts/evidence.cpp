@@ -169,6 +169,23 @@ std::string evaluation_text(const problem& subject, const attempt& a, std::size_
   return shortened(text, bytes);
 }
 
+namespace {
+
+/// What a diagnosis' sentence recommends, as signals.
+std::vector<std::string> hints_in(std::string_view hint) {
+  static const std::vector<std::pair<const char*, const char*>> slugs{
+    {"fewer threads", "fewer_threads"}, {"no vectorised loop", "vectorise"}, {"stream outputs", "streaming_stores"}, {"fuse passes", "fuse"},
+    {"only fewer bytes", "fewer_bytes"}, {"more independent accumulators", "more_accumulators"}, {"wider vectors", "wider_vectors"},
+    {"register blocking", "register_blocking"}, {"packed operands", "pack_operands"}, {"break chains", "break_chains"}, {"parallelise over the outer", "parallelise_outer"}};
+  std::vector<std::string> found;
+  for (const auto& [words, slug] : slugs)
+    if (hint.find(words) != hint.npos)
+      found.push_back(std::string("hint:") + slug);
+  return found;
+}
+
+} // namespace
+
 evidence evidence_of(const problem& subject, const context& given) {
   evidence found;
   for (const std::string& kind : kinds_of(subject.op))
@@ -179,8 +196,11 @@ evidence evidence_of(const problem& subject, const context& given) {
     if (a.result == outcome::passed) {
       if (a.diagnosed.limited_by != bound::unknown)
         add(found.signals, fmt::format("bound:{}", to_string(a.diagnosed.limited_by)));
-      for (const std::string& hint : a.diagnosed.hints)
+      for (const std::string& hint : a.diagnosed.hints) {
         found.words += hint + "\n";
+        for (std::string& signal : hints_in(hint))
+          add(found.signals, std::move(signal));
+      }
     } else {
       add(found.signals, fmt::format("outcome:{}", to_string(a.result)));
       if (a.evaluated) {
