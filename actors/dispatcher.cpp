@@ -31,7 +31,7 @@ result<evaluation> evaluation_in(decltype(lease_finished::answer)& answer) {
 } // namespace
 
 dispatch_shell::dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts)
-    : self_(self), parts_(std::move(parts)), identity_("kevolve/" + std::to_string(std::random_device{}())), logic_(parts_.limits) {}
+    : self_(self), parts_(std::move(parts)), identity_("kevolve/" + std::to_string(std::random_device{}())), logic_(parts_.limits), settled_(settled_bound) {}
 
 double dispatch_shell::now_s() const {
   return std::chrono::duration<double>(self_->clock().now().time_since_epoch()).count();
@@ -47,7 +47,7 @@ void dispatch_shell::withdraw(const std::string& task) {
   auto found = tasks_.find(task);
   if (found == tasks_.end())
     return;
-  settle(task, {"", 0, found->second.what.owner, found->second.what.number, found->second.what.attempt});
+  settled_.settle(task, {"", 0, {found->second.what.owner, found->second.what.number, found->second.what.attempt}});
   tasks_.erase(found);
   step(dispatch::withdraw{task});
 }
@@ -59,24 +59,12 @@ void dispatch_shell::withdraw_all(const std::string& owner) {
       theirs.push_back(task);
   for (const auto& task : theirs)
     withdraw(task);
-  std::erase_if(settled_, [&](const auto& each) { return each.first.starts_with(owner + "/"); });
-}
-
-void dispatch_shell::settle(const std::string& task, settled how) {
-  if (settled_.insert_or_assign(task, std::move(how)).second)
-    settled_order_.push_back(task);
-  while (settled_order_.size() > settled_bound) {
-    settled_.erase(settled_order_.front());
-    settled_order_.pop_front();
-  }
+  settled_.forget(owner + "/");
 }
 
 void dispatch_shell::durable(const std::string& task) {
-  auto found = settled_.find(task);
-  if (found == settled_.end() || found->second.agent.empty())
-    return;
-  say(found->second.agent, result_acknowledged{task, found->second.epoch});
-  found->second.agent.clear();
+  if (auto to = settled_.durable(task))
+    say(to->agent, result_acknowledged{task, to->epoch});
 }
 
 void dispatch_shell::heard(const std::string& agent, message& what) {
@@ -100,8 +88,7 @@ void dispatch_shell::heard_from(const std::string& agent, lease_accepted& what) 
 }
 
 void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) {
-  auto waiting = settled_.find(what.lease);
-  if (waiting != settled_.end() && waiting->second.epoch == what.epoch && waiting->second.agent == agent)
+  if (settled_.awaits_disk(what.lease, agent, what.epoch))
     return; // repeated: it is on its way to the disk and will be acknowledged then
   auto* why = std::get_if<std::string>(&what.answer);
   auto* got = std::get_if<evaluation>(&what.answer);
@@ -211,7 +198,7 @@ void dispatch_shell::on(dispatch::deliver& what) {
   auto found = tasks_.find(what.task);
   KEVOLVE_CHECK(found != tasks_.end());
   const submit_task& task = found->second.what;
-  settle(what.task, {what.agent, what.epoch, task.owner, task.number, task.attempt});
+  settled_.settle(what.task, {what.agent, what.epoch, {task.owner, task.number, task.attempt}});
   self_->send(task.origin, task_delivered{std::make_shared<const result<evaluation>>(evaluation_in(answer_->answer))});
   tasks_.erase(found);
 }
@@ -230,13 +217,12 @@ void dispatch_shell::on(dispatch::discarded& what) {
   };
   if (auto found = tasks_.find(what.task); found != tasks_.end())
     tell(found->second.what.owner, found->second.what.number, found->second.what.attempt);
-  else if (auto over = settled_.find(what.task); over != settled_.end())
-    tell(over->second.owner, over->second.number, over->second.attempt);
+  else if (const origin* over = settled_.origin_of(what.task))
+    tell(over->owner, over->number, over->attempt);
 }
 
 void dispatch_shell::on(dispatch::acknowledge& what) {
-  auto waiting = settled_.find(what.lease);
-  if (waiting != settled_.end() && waiting->second.epoch == what.epoch && waiting->second.agent == what.agent)
+  if (settled_.awaits_disk(what.lease, what.agent, what.epoch))
     return; // `durable` does it
   say(what.agent, result_acknowledged{what.lease, what.epoch});
 }

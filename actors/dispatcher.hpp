@@ -4,10 +4,10 @@
 
 #include "actors/link.hpp"
 #include "actors/messages.hpp"
+#include "actors/settlements.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
-#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -42,15 +42,11 @@ private:
     submit_task what;
     double unserved_since_s = -1;
   };
-  /// A task that is over, remembered for results that come late: until durable also for the acknowledgement.
-  struct settled {
-    std::string agent; // "": acknowledged, or withdrawn
-    std::uint64_t epoch = 0;
+  struct origin {
     session_actor owner;
     node_number number = 0;
     std::uint32_t attempt = 0;
   };
-  void settle(const std::string& task, settled how);
   struct looking { find_device what; double until_s; };
 
   void step(dispatch::input in);
@@ -81,8 +77,7 @@ private:
   const std::string identity_; // of this life: an agent that hears a new one introduces itself again
   dispatch::dispatcher logic_;
   std::unordered_map<std::string, kept> tasks_;
-  std::unordered_map<std::string, settled> settled_;
-  std::deque<std::string> settled_order_; // the oldest are forgotten beyond a bound
+  dispatch::settlements<origin> settled_;
   std::map<std::string, std::vector<device_description>> devices_; // by agent
   std::vector<looking> seekers_;
   lease_finished* answer_ = nullptr; // while `finished` is stepped

@@ -245,8 +245,8 @@ void session::on(evaluated&& in) {
     return discard(in.number, in.attempt, "nobody waits for it: already counted, withdrawn or unknown");
   if (in.attempt != state_.attempt_of(in.number))
     return discard(in.number, in.attempt, "attempt " + std::to_string(state_.attempt_of(in.number)) + " is the current one");
-  if (in.what.candidate != open->second.what->id)
-    return discard(in.number, in.attempt, "it is of candidate " + in.what.candidate + ", not of " + open->second.what->id);
+  if (in.what.candidate != open->second.what->id) // its lease is used up: unless it is asked again nobody ever answers
+    return evaluation_fault(in.number, in.attempt, "it is of candidate " + in.what.candidate + ", not of " + open->second.what->id);
   if (in.what.result == outcome::infrastructure)
     return evaluation_fault(in.number, in.attempt, in.what.log);
   if (in.number == 0 && in.what.result != outcome::passed)
@@ -295,6 +295,8 @@ void session::on(verified&& in) {
     return;
   if (in.what.result == outcome::infrastructure)
     return verification_fault(in.what.log);
+  if (state_.nodes().find(key_of(in.what.candidate)) != in.number)
+    return verification_fault("it is of another candidate: " + in.what.candidate);
   verifying_.reset();
   verify_faults_ = 0;
   last_verify_s_ = std::max(0.0, elapsed_s(now_) - verify_began_s_);

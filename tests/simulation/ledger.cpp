@@ -1,0 +1,117 @@
+#include "tests/simulation/ledger.hpp"
+
+#include <algorithm>
+
+namespace kevolve::simulation {
+namespace {
+
+template <class Text> // made only when it is needed
+void require(bool holds, const char* invariant, Text what) {
+  if (!holds)
+    throw violated{std::string(invariant) + ": " + what()};
+}
+
+} // namespace
+
+bool is_logged(const session_disk& disk, std::size_t events, node_number number, std::uint32_t attempt, bool verification) {
+  for (std::size_t i = events; i-- > 0;) {
+    const event& e = disk.log[i];
+    if (const auto* closed = std::get_if<evaluation_discarded>(&e); closed && closed->number == number && closed->attempt == attempt)
+      return true;
+    if (verification) {
+      if (const auto* verdict = std::get_if<leader_verified>(&e); verdict && verdict->number == number)
+        return true;
+    } else if (const auto* counted = std::get_if<evaluation_recorded>(&e); counted && counted->number == number && counted->attempt == attempt) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void ledger::joined(const std::string& identity) {
+  require(identities_.insert(identity).second, "I4 fencing", [&] { return "the identity " + identity + " is used a second time"; });
+}
+
+void ledger::granted(const dispatch::grant& what) {
+  require(!leases_.contains(what.lease), "I3 no double count", [&] { return what.lease + " is leased to " + leases_.at(what.lease).agent + " and now to " + what.agent; });
+  require(!delivered_.contains(what.lease), "I3 no double count", [&] { return what.lease + " is leased again though its result was delivered"; });
+  auto& newest = epochs_[what.lease];
+  require(what.epoch > newest, "I4 fencing", [&] { return what.lease + " is leased with epoch " + std::to_string(what.epoch) + " after " + std::to_string(newest); });
+  newest = what.epoch;
+  leases_[what.lease] = {what.agent, what.epoch};
+  ++leases;
+}
+
+void ledger::agent_gone(const std::string& identity) {
+  for (const auto& [task, l] : leases_)
+    require(l.agent != identity, "I2 no lost result", [&] { return "agent " + identity + " is gone and " + task + " was not taken back"; });
+}
+
+void ledger::delivered(const dispatch::deliver& what) {
+  auto held = leases_.find(what.task);
+  require(held != leases_.end() && held->second.agent == what.agent && held->second.epoch == what.epoch, "I4 fencing",
+          [&] { return what.task + " counts the result of " + what.agent + " with epoch " + std::to_string(what.epoch) + ", which holds no lease of it now"; });
+  require(delivered_.emplace(what.task, what.epoch).second, "I3 no double count", [&] { return what.task + " is delivered twice"; });
+  leases_.erase(held);
+  ++counted;
+}
+
+void ledger::check(const dispatch::dispatcher& logic) const {
+  const auto& t = logic.totals();
+  require(t.submitted == t.queued + t.leased + t.delivered + t.failed + t.cancelled, "I8 conservation",
+          [&] { return std::to_string(t.submitted) + " submitted, found " + std::to_string(t.queued) + " queued + " + std::to_string(t.leased) + " leased + " +
+            std::to_string(t.delivered) + " delivered + " + std::to_string(t.failed) + " failed + " + std::to_string(t.cancelled) + " cancelled"; });
+  require(t.leased == leases_.size(), "I8 conservation", [&] { return std::to_string(leases_.size()) + " leases were granted and not ended, the dispatcher counts " + std::to_string(t.leased); });
+  std::map<std::string, std::uint32_t> by_agent;
+  for (const auto& [task, l] : leases_)
+    ++by_agent[l.agent];
+  for (const auto& [agent, n] : by_agent) {
+    const auto now = logic.standing_of(agent);
+    require(now && n <= now->credit, "I9 bounded", [&] { return agent + " holds " + std::to_string(n) + " leases, more than its credit"; });
+    require(now->leases == n, "I8 conservation", [&] { return agent + " holds " + std::to_string(n) + " leases, the dispatcher counts " + std::to_string(now->leases); });
+  }
+}
+
+void ledger::check_acknowledged(const std::string& task, std::uint64_t epoch, const session_disk* disk, node_number number, std::uint32_t attempt, bool verification) {
+  auto counted_epoch = delivered_.find(task);
+  if (counted_epoch == delivered_.end() || counted_epoch->second != epoch || disk == nullptr)
+    return; // a result that never counted may be forgotten at any time
+  require(is_logged(*disk, disk->durable, number, attempt, verification), "I1 durable before visible", [&] { return task + " is acknowledged to its agent and is not on the disk"; });
+  if (!verification)
+    acknowledged_[task.substr(0, task.find('/'))].push_back({number, attempt, disk->durable});
+}
+
+void ledger::check_survived(const std::string& session, const session_disk& disk) const {
+  if (auto theirs = acknowledged_.find(session); theirs != acknowledged_.end())
+    for (const auto& p : theirs->second)
+      require(is_logged(disk, std::min(disk.log.size(), p.within), p.number, p.attempt, false), "I2 no lost result",
+              [&] { return session + "/" + std::to_string(p.number) + "/" + std::to_string(p.attempt) + " was acknowledged and is gone after a crash"; });
+}
+
+void ledger::appended(const std::string& session, const session_disk& disk, std::size_t from) {
+  books& b = books_[session];
+  if (from < b.events || from == 0) { // the end of the log was lost in a crash
+    b = {};
+    from = 0;
+  }
+  for (std::size_t i = from; i < disk.log.size(); ++i) {
+    if (const auto* added = std::get_if<candidate_added>(&disk.log[i]))
+      b.candidates[added->number] = added->what.id;
+    if (const auto* recorded = std::get_if<evaluation_recorded>(&disk.log[i])) {
+      require(b.recorded.insert(recorded->number).second, "I3 no double count", [&] { return session + "/" + std::to_string(recorded->number) + " is counted twice"; });
+      require(b.candidates[recorded->number] == recorded->what.candidate, "I6 provenance", [&] { return session + "/" + std::to_string(recorded->number) + " counts the result of another candidate"; });
+      require(recorded->what.result != outcome::infrastructure, "I12 three-way verdict", [&] { return "an infrastructure fault counts against " + session + "/" + std::to_string(recorded->number); });
+    }
+    if (const auto* verdict = std::get_if<leader_verified>(&disk.log[i]))
+      require(b.candidates[verdict->number] == verdict->what.candidate, "I6 provenance", [&] { return session + "'s leader " + std::to_string(verdict->number) + " is verified by the measurement of another candidate"; });
+  }
+  b.events = disk.log.size();
+}
+
+void ledger::check_shown(const session_disk& disk, std::uint32_t evaluations) const {
+  const auto durable = std::count_if(disk.log.begin(), disk.log.begin() + static_cast<std::ptrdiff_t>(disk.durable),
+                                     [](const event& e) { return std::holds_alternative<evaluation_recorded>(e); });
+  require(evaluations <= static_cast<std::size_t>(durable), "I1 durable before visible", [&] { return std::to_string(evaluations) + " evaluations are shown, " + std::to_string(durable) + " are durable"; });
+}
+
+} // namespace kevolve::simulation

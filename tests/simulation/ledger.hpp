@@ -1,0 +1,60 @@
+// The invariants' own books, kept apart from the code under test: who holds which lease, which results may count, what was acknowledged. Each
+// call throws `violated` at the first contradiction. Invariants are named as in tests/simulation/README.md.
+#pragma once
+
+#include "actors/dispatch_logic.hpp"
+#include "actors/session_logic.hpp"
+#include "tests/simulation/world.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kevolve::simulation {
+
+/// A session's log on the scheduler's disk: `durable` events survive any crash.
+struct session_disk {
+  std::vector<event> log;
+  std::size_t durable = 0;
+};
+
+class ledger {
+public:
+  // ---- the dispatcher's effects, in order
+  void granted(const dispatch::grant& what);
+  void ended(const std::string& task) { leases_.erase(task); }  // revoked, requeued, given up, withdrawn
+  void agent_gone(const std::string& identity);
+  void delivered(const dispatch::deliver& what);
+  void scheduler_died() { leases_.clear(), delivered_.clear(); }
+  void joined(const std::string& identity);                     // an agent's process names itself at its start
+  // ---- checks after steps
+  void check(const dispatch::dispatcher& logic) const;
+  void check_acknowledged(const std::string& task, std::uint64_t epoch, const session_disk* disk, node_number number, std::uint32_t attempt, bool verification);
+  void check_survived(const std::string& session, const session_disk& disk) const;
+  /// The newest events of a session's log, from `from` on.
+  void appended(const std::string& session, const session_disk& disk, std::size_t from);
+  void check_shown(const session_disk& disk, std::uint32_t evaluations) const;
+
+  std::uint64_t leases = 0, counted = 0;
+
+private:
+  struct lease { std::string agent; std::uint64_t epoch = 0; };
+  struct books {
+    std::map<node_number, std::string> candidates;
+    std::set<node_number> recorded;
+    std::size_t events = 0;
+  };
+  std::map<std::string, lease> leases_;
+  std::map<std::string, std::uint64_t> delivered_; // task -> epoch, of this life
+  std::map<std::string, std::uint64_t> epochs_;    // the newest of each task, of all lives: names are unique
+  std::set<std::string> identities_;
+  struct promised { node_number number = 0; std::uint32_t attempt = 0; std::size_t within = 0; };
+  std::map<std::string, std::vector<promised>> acknowledged_; // by session
+  std::map<std::string, books> books_;
+};
+
+/// What the log says of a proposal's attempt, among the first `events`.
+bool is_logged(const session_disk& disk, std::size_t events, node_number number, std::uint32_t attempt, bool verification);
+
+} // namespace kevolve::simulation

@@ -1,0 +1,127 @@
+#include "tests/simulation/simulated_agent.hpp"
+
+#include <cmath>
+
+namespace kevolve::simulation {
+namespace {
+
+constexpr double heartbeat_every_s = 1, hello_every_s = 10, tick_every_s = 0.25;
+constexpr std::size_t lease_bound = 256;
+
+double log_speed(const candidate_id& id) { return rng(7, 0, id).uniform(); }
+
+} // namespace
+
+evaluation measured(const evaluate_work& what) {
+  evaluation e;
+  e.candidate = what.what.id;
+  e.result = rng(11, 0, what.what.id).chance(0.15) && !what.anchors.empty() ? outcome::incorrect_numerical : outcome::passed;
+  if (e.result != outcome::passed)
+    return e;
+  workload_timing t;
+  t.workload = "w0";
+  t.latency_s = 1e-3 * std::exp(-log_speed(what.what.id));
+  for (const candidate& anchor : what.anchors) {
+    const double ratio = std::exp(log_speed(what.what.id) - log_speed(anchor.id));
+    comparison c{anchor.id, ratio, {ratio * 0.99, ratio * 1.01}, 1e-3, 1, 8};
+    c.e_value = ratio > 1.02 ? 1e4 : 0.5;
+    t.comparisons.push_back(c);
+  }
+  e.timings.push_back(t);
+  e.diagnosed.limited_by = bound::compute;
+  return e;
+}
+
+void simulated_agent::start() {
+  const std::uint64_t life = bug_ == planted::reuses_incarnation ? 1 : w_.nodes[node_].life;
+  identity_ = "agent" + std::to_string(node_) + "/" + std::to_string(life);
+  scheduler_.clear();
+  leases_.emplace(lease_bound);
+  working_.clear();
+  w_.note(identity_ + " starts");
+  books_.joined(identity_);
+  say_hello();
+  beat();
+  struct ticker {
+    static void run(simulated_agent& me) {
+      me.apply(me.leases_->tick(me.now()));
+      if (me.w_.now_s >= me.next_hello_s_)
+        me.say_hello();
+      me.w_.later(me.node_, tick_every_s, [&me] { run(me); });
+    }
+  };
+  w_.later(node_, tick_every_s, [this] { ticker::run(*this); });
+}
+
+void simulated_agent::say_hello() {
+  next_hello_s_ = w_.now_s + heartbeat_every_s;
+  agent_hello hello{identity_.substr(0, identity_.find('/')), identity_, protocol_version, {}, 1};
+  hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
+  say_(node_, identity_, std::move(hello));
+}
+
+void simulated_agent::beat() {
+  say_(node_, identity_, agent_heartbeat{held(), 0});
+  w_.later(node_, heartbeat_every_s, [this] { beat(); });
+}
+
+void simulated_agent::hear(const std::string& receiver, message what) {
+  if (receiver != identity_)
+    return;
+  if (auto* welcome = std::get_if<agent_welcome>(&what)) {
+    if (welcome->scheduler != scheduler_) {
+      scheduler_ = welcome->scheduler;
+      say_hello();
+    }
+    next_hello_s_ = w_.now_s + hello_every_s;
+  } else if (auto* granted = std::get_if<lease_granted>(&what)) {
+    apply(leases_->granted(std::move(*granted), now()));
+  } else if (auto* cancelled = std::get_if<lease_cancelled>(&what)) {
+    apply(leases_->cancelled(*cancelled));
+  } else if (auto* done = std::get_if<result_acknowledged>(&what)) {
+    leases_->acknowledged(*done);
+  }
+}
+
+void simulated_agent::apply(std::vector<agent_effect> effects) {
+  for (auto& e : effects) {
+    w_.boundary(node_);
+    if (auto* start = std::get_if<start_work>(&e)) {
+      begin(std::move(*start));
+    } else if (auto* stop = std::get_if<stop_work>(&e)) {
+      if (auto found = working_.find({stop->lease, stop->epoch}); found != working_.end() && found->second)
+        w_.later(node_, 0.5, [this, lease = stop->lease, epoch = stop->epoch] { finish(lease, epoch, std::string("stopped")); });
+    } else {
+      say_(node_, identity_, std::move(std::get<message>(e)));
+    }
+  }
+}
+
+void simulated_agent::begin(start_work what) {
+  const bool hangs = hangs_next > 0 && hangs_next-- > 0;
+  working_[{what.lease, what.epoch}] = hangs;
+  w_.note(identity_ + " begins " + what.lease + " epoch " + std::to_string(what.epoch) + (hangs ? ", hangs" : ""));
+  if (hangs)
+    return;
+  lease_answer answer = std::string("not an evaluation");
+  if (const auto* asked = std::get_if<evaluate_work>(&what.what)) {
+    evaluation e = measured(*asked);
+    if (lies_next > 0 && lies_next-- > 0) {
+      w_.note(identity_ + " lies about " + what.lease);
+      e.candidate[0] = e.candidate[0] == '0' ? '1' : '0';
+      e.result = outcome::passed;
+    }
+    answer = std::move(e);
+  }
+  const double lasts_s = 0.3 + 2.5 * w_.draw.uniform() + (w_.draw.chance(0.02) ? 30 : 0);
+  w_.later(node_, lasts_s, [this, lease = what.lease, epoch = what.epoch, answer = std::move(answer)] { finish(lease, epoch, answer); });
+}
+
+void simulated_agent::finish(const std::string& lease, std::uint64_t epoch, lease_answer answer) {
+  if (working_.erase({lease, epoch}) == 0)
+    return;
+  w_.note(identity_ + " ends " + lease + " epoch " + std::to_string(epoch));
+  apply(leases_->finished(lease, epoch, std::move(answer), now()));
+}
+
+} // namespace kevolve::simulation

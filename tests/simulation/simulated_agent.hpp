@@ -1,0 +1,54 @@
+// One agent of the simulated cluster: the real job table (agent_leases) with the real service's habits (hello, heartbeat, repeated answers) and
+// made-up devices, which take their time, hang or lie. A crash loses everything but the name.
+#pragma once
+
+#include "actors/agent_leases.hpp"
+#include "tests/simulation/cluster.hpp"
+#include "tests/simulation/ledger.hpp"
+#include "tests/simulation/world.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace kevolve::simulation {
+
+class simulated_agent {
+public:
+  /// `say` hands a message to the scheduler, from this identity.
+  using speaker = std::function<void(std::size_t node, const std::string& identity, message what)>;
+  simulated_agent(world& w, ledger& books, std::size_t node, planted bug, speaker say) : w_(w), books_(books), node_(node), bug_(bug), say_(std::move(say)) {}
+
+  void start();
+  void hear(const std::string& receiver, message what);
+  [[nodiscard]] const std::string& identity() const { return identity_; }
+  [[nodiscard]] std::uint32_t held() const { return leases_ ? leases_->held() : 0; }
+
+  std::uint32_t hangs_next = 0, lies_next = 0; // so many of the coming evaluations
+
+private:
+  void say_hello();
+  void beat();
+  void apply(std::vector<agent_effect> effects);
+  void begin(start_work what);
+  void finish(const std::string& lease, std::uint64_t epoch, lease_answer answer);
+  [[nodiscard]] agent_leases::time now() const {
+    return agent_leases::time{std::chrono::duration_cast<agent_leases::time::duration>(std::chrono::duration<double>(w_.now_s))};
+  }
+
+  world& w_;
+  ledger& books_;
+  const std::size_t node_;
+  const planted bug_;
+  speaker say_;
+  std::string identity_, scheduler_;
+  double next_hello_s_ = 0;
+  std::optional<agent_leases> leases_;
+  std::map<std::pair<std::string, std::uint64_t>, bool> working_; // true: hangs until it is stopped
+};
+
+/// What a made-up device says of a candidate: the same whoever measures it.
+evaluation measured(const evaluate_work& what);
+
+} // namespace kevolve::simulation

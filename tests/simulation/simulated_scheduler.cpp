@@ -1,0 +1,322 @@
+#include "tests/simulation/simulated_scheduler.hpp"
+
+#include "protocol/check.hpp"
+
+namespace kevolve::simulation {
+namespace {
+
+constexpr double tick_every_s = 0.2, commit_s = 0.003;
+
+std::string task_name(const std::string& session, node_number number, std::uint32_t attempt, bool verification) {
+  return session + (verification ? "/verify-" : "/") + std::to_string(number) + "/" + std::to_string(attempt);
+}
+
+} // namespace
+
+void simulated_scheduler::submit() {
+  session_opened opening;
+  opening.session = "s" + std::to_string(openings_.size() + 1);
+  opening.subject.workloads.resize(1);
+  opening.subject.workloads[0].uuid = "w0";
+  opening.on = *target_from_string("cpu/x86-64-v4/cpp");
+  opening.hardware = "simulated";
+  opening.settings.seed = seed_;
+  opening.settings.evaluations = 55;
+  opening.settings.time_s = 0;
+  opening.settings.in_flight = 8;
+  opening.settings.plateau = 1000;
+  opening.settings.baselines.clear();
+  openings_[opening.session] = opening;
+  disks_[opening.session];
+  if (life_)
+    open(opening.session);
+}
+
+void simulated_scheduler::start() {
+  life_ = std::make_unique<life>("scheduler/" + std::to_string(w_.nodes[0].life));
+  w_.note(life_->identity + " starts");
+  for (const auto& [session, opening] : openings_)
+    open(session);
+  tick();
+}
+
+void simulated_scheduler::open(const std::string& session) {
+  session_disk& disk = disks_[session];
+  auto& logic = life_->sessions.emplace(session, search::session()).first->second;
+  for (const event& e : disk.log)
+    logic.replay(e);
+  if (disk.log.empty())
+    step(session, search::opened{openings_.at(session)});
+  else
+    step(session, search::resumed{});
+}
+
+void simulated_scheduler::die(bool loses_unsynced) {
+  for (auto& [session, disk] : disks_) {
+    const auto found = life_->sessions.find(session);
+    if (found != life_->sessions.end() && found->second.appended() == disk.log.size()) { // I7: what a replay gives is what was
+      search::session again;
+      for (const event& e : disk.log)
+        again.replay(e);
+      if (again.state().digest() != found->second.state().digest())
+        throw violated{"I7 resume: replaying the log of " + session + " gives another state than the one that wrote it"};
+    }
+    std::size_t left = disk.durable;
+    if (!loses_unsynced && disk.log.size() > disk.durable)
+      left += w_.draw.below(disk.log.size() - disk.durable + 1);
+    if (bug_ == planted::loses_durable)
+      left -= std::min<std::size_t>(left, 3);
+    disk.log.resize(left);
+    disk.durable = left;
+    books_.check_survived(session, disk);
+    books_.appended(session, disk, 0);
+  }
+  life_.reset();
+  books_.scheduler_died();
+}
+
+void simulated_scheduler::tick() {
+  w_.later(0, tick_every_s, [this] { tick(); });
+  if (bug_ != planted::ignores_deadlines)
+    step(dispatch::tick{});
+  for (const auto& [session, opening] : openings_)
+    if (!life_->sessions.at(session).over())
+      step(session, search::tick{});
+}
+
+// ---- the disk
+
+void simulated_scheduler::commit() {
+  if (life_->commits)
+    return;
+  std::map<std::string, std::size_t> group;
+  for (const auto& [session, disk] : disks_)
+    if (disk.log.size() > disk.durable)
+      group[session] = disk.log.size();
+  if (group.empty())
+    return;
+  life_->commits = true;
+  const double stalls_s = std::max(0.0, disk_stalls_until - w_.now_s);
+  w_.later(0, commit_s * (0.5 + w_.draw.uniform()) + stalls_s, [this, group] {
+    for (const auto& [session, events] : group)
+      disks_[session].durable = events;
+    w_.boundary(0);
+    life_->commits = false;
+    for (const auto& [session, events] : group)
+      step(session, search::stored{events});
+    std::vector<std::string> ready;
+    std::erase_if(life_->verified, [&](const auto& each) {
+      const bool is = disks_[each.second.substr(0, each.second.find('/'))].durable >= each.first;
+      if (is)
+        ready.push_back(each.second);
+      return is;
+    });
+    for (const auto& task : ready)
+      durable(task);
+    commit();
+  });
+}
+
+// ---- agents
+
+void simulated_scheduler::say(const std::string& agent, message what) {
+  if (!say_(agent, std::move(what)))
+    w_.later(0, 0, [this, agent] {
+      if (life_->agents.contains(agent))
+        step(dispatch::lost{agent, "not connected"});
+    });
+}
+
+void simulated_scheduler::hear(const std::string& agent, message what) {
+  if (auto* hello = std::get_if<agent_hello>(&what)) {
+    life_->agents.insert(agent);
+    step(dispatch::hello{agent, std::move(*hello)});
+  } else if (std::holds_alternative<agent_heartbeat>(what)) {
+    if (!life_->agents.contains(agent))
+      return say(agent, agent_welcome{life_->identity, protocol_version});
+    step(dispatch::heartbeat{agent});
+  } else if (auto* accepted = std::get_if<lease_accepted>(&what)) {
+    step(dispatch::accepted{agent, accepted->lease, accepted->epoch});
+  } else if (auto* finished = std::get_if<lease_finished>(&what)) {
+    if (life_->settled.awaits_disk(finished->lease, agent, finished->epoch))
+      return;
+    const auto* why = std::get_if<std::string>(&finished->answer);
+    life_->answer = finished;
+    step(dispatch::finished{agent, finished->lease, finished->epoch, why != nullptr, why ? *why : ""});
+    life_->answer = nullptr;
+  }
+}
+
+void simulated_scheduler::step(dispatch::input in) {
+  for (const auto& each : life_->logic.step(std::move(in), w_.now_s)) {
+    w_.boundary(0);
+    carry_out(each);
+  }
+  books_.check(life_->logic);
+}
+
+void simulated_scheduler::carry_out(const dispatch::effect& what) {
+  if (const auto* e = std::get_if<dispatch::welcome>(&what)) {
+    say(e->agent, agent_welcome{life_->identity, protocol_version});
+  } else if (const auto* e = std::get_if<dispatch::grant>(&what)) {
+    books_.granted(*e);
+    w_.note("grant " + e->lease + " epoch " + std::to_string(e->epoch) + " to " + e->agent);
+    say(e->agent, lease_granted{e->lease, e->epoch, e->deadline_s, life_->tasks.at(e->lease).what});
+  } else if (const auto* e = std::get_if<dispatch::revoke>(&what)) {
+    books_.ended(e->lease);
+    w_.note("revoke " + e->lease + " epoch " + std::to_string(e->epoch) + " of " + e->agent);
+    say(e->agent, lease_cancelled{e->lease, e->epoch});
+  } else if (const auto* e = std::get_if<dispatch::deliver>(&what)) {
+    books_.delivered(*e);
+    w_.note("deliver " + e->task + " epoch " + std::to_string(e->epoch) + " of " + e->agent);
+    const origin whose = life_->tasks.at(e->task).whose;
+    life_->settled.settle(e->task, {e->agent, e->epoch, whose});
+    life_->tasks.erase(e->task);
+    answer(whose, std::get<evaluation>(life_->answer->answer), "");
+    if (bug_ == planted::acknowledges_early)
+      durable(e->task);
+  } else if (const auto* e = std::get_if<dispatch::give_up>(&what)) {
+    books_.ended(e->task);
+    w_.note("give up " + e->task + ": " + e->reason);
+    if (auto found = life_->tasks.find(e->task); found != life_->tasks.end()) {
+      answer(found->second.whose, std::nullopt, e->reason);
+      life_->tasks.erase(found);
+    }
+  } else if (const auto* e = std::get_if<dispatch::discarded>(&what)) {
+    w_.note("discard " + e->task + " epoch " + std::to_string(e->epoch) + " of " + e->agent + ": " + e->reason);
+    if (bug_ == planted::counts_late && life_->tasks.contains(e->task))
+      return carry_out(dispatch::deliver{e->task, e->agent, e->epoch});
+    const auto found = life_->tasks.find(e->task);
+    const origin* whose = found != life_->tasks.end() ? &found->second.whose : life_->settled.origin_of(e->task);
+    if (whose != nullptr)
+      w_.later(0, 0, [this, to = *whose, why = e->reason] { step(to.session, search::late{to.number, to.attempt, why}); });
+  } else if (const auto* e = std::get_if<dispatch::acknowledge>(&what)) {
+    if (!life_->settled.awaits_disk(e->lease, e->agent, e->epoch))
+      acknowledge(e->agent, e->lease, e->epoch);
+  } else if (const auto* e = std::get_if<dispatch::requeued>(&what)) {
+    books_.ended(e->task);
+    w_.note("requeue " + e->task + ": " + e->reason);
+  } else if (const auto* e = std::get_if<dispatch::agent_gone>(&what)) {
+    books_.agent_gone(e->agent);
+    life_->agents.erase(e->agent);
+    w_.note("gone " + e->agent + ": " + e->reason);
+  }
+}
+
+void simulated_scheduler::answer(const origin& whose, std::optional<evaluation> got, const std::string& why) {
+  w_.later(0, 0, [this, whose, got = std::move(got), why] {
+    if (whose.verification && got)
+      step(whose.session, search::verified{whose.number, whose.attempt, *got});
+    else if (whose.verification)
+      step(whose.session, search::verification_failed{whose.number, whose.attempt, why});
+    else if (got)
+      step(whose.session, search::evaluated{whose.number, whose.attempt, *got});
+    else
+      step(whose.session, search::evaluation_failed{whose.number, whose.attempt, why});
+    if (whose.verification)
+      life_->verified.emplace_back(life_->sessions.at(whose.session).appended(), task_name(whose.session, whose.number, whose.attempt, true));
+  });
+}
+
+void simulated_scheduler::durable(const std::string& task) {
+  if (auto to = life_->settled.durable(task))
+    acknowledge(to->agent, task, to->epoch);
+}
+
+void simulated_scheduler::acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch) {
+  if (const origin* whose = life_->settled.origin_of(lease))
+    books_.check_acknowledged(lease, epoch, &disks_.at(whose->session), whose->number, whose->attempt, whose->verification);
+  say(agent, result_acknowledged{lease, epoch});
+}
+
+// ---- sessions
+
+void simulated_scheduler::step(const std::string& session, search::input in) {
+  const bool ticks = std::holds_alternative<search::tick>(in);
+  auto& logic = life_->sessions.at(session);
+  for (auto& each : logic.step(std::move(in), now())) {
+    if (!ticks)
+      w_.boundary(0);
+    carry_out(session, std::move(each));
+  }
+  if (bug_ == planted::shows_early && logic.state().is_open())
+    books_.check_shown(disks_.at(session), logic.state().results());
+}
+
+void simulated_scheduler::carry_out(const std::string& session, search::effect what) {
+  session_disk& disk = disks_.at(session);
+  if (auto* e = std::get_if<search::append_event>(&what)) {
+    KEVOLVE_CHECK(e->position == disk.log.size());
+    disk.log.push_back(std::move(e->what));
+    books_.appended(session, disk, disk.log.size() - 1);
+    commit();
+  } else if (auto* e = std::get_if<search::ask_synthesis>(&what)) {
+    synthesize(session, e->number);
+  } else if (auto* e = std::get_if<search::ask_evaluation>(&what)) {
+    evaluate_work work;
+    work.what = *e->what;
+    if (e->anchor)
+      work.anchors.push_back(*e->anchor);
+    submit_task(task_name(session, e->number, e->attempt, false), {session, e->number, e->attempt, false}, std::move(work));
+  } else if (auto* e = std::get_if<search::ask_verification>(&what)) {
+    evaluate_work work;
+    work.what = *e->what;
+    work.anchors.push_back(*e->root);
+    work.how = effort::verify;
+    submit_task(task_name(session, e->number, e->attempt, true), {session, e->number, e->attempt, true}, std::move(work));
+  } else if (auto* e = std::get_if<search::withdraw>(&what)) {
+    if (auto found = life_->under_way.find({session, e->number}); found != life_->under_way.end())
+      w_.later(0, 0, [this, task = found->second] {
+        auto kept = life_->tasks.find(task);
+        if (kept == life_->tasks.end())
+          return;
+        life_->settled.settle(task, {"", 0, kept->second.whose});
+        life_->tasks.erase(kept);
+        books_.ended(task);
+        step(dispatch::withdraw{task});
+      });
+  } else if (auto* e = std::get_if<search::acknowledge>(&what)) {
+    w_.later(0, 0, [this, task = task_name(session, e->number, e->attempt, false)] { durable(task); });
+  } else if (auto* e = std::get_if<search::show_progress>(&what)) {
+    books_.check_shown(disk, e->evaluations);
+  } else if (auto* e = std::get_if<search::finish>(&what)) {
+    if (disk.durable < disk.log.size() || disk.log.empty() || !std::holds_alternative<session_finished>(disk.log.back()))
+      if (e->what.stopped_by != "paused")
+        throw violated{"I1 durable before visible: the end of " + session + " is told before it is durable"};
+    w_.note(session + " ends: " + e->what.stopped_by);
+    ended_.insert(session);
+  }
+}
+
+void simulated_scheduler::synthesize(const std::string& session, node_number number) {
+  rng fate(seed_, number, session);
+  const double lasts_s = 0.01 + 0.05 * fate.uniform();
+  const bool fails = number != 0 && fate.chance(0.02);
+  candidate made;
+  made.author = "generator";
+  for (int i = 0; i < 64; ++i)
+    made.id += "0123456789abcdef"[fate.below(16)];
+  w_.later(0, lasts_s, [this, session, number, fails, made] {
+    if (fails)
+      step(session, search::synthesis_failed{number, {errc::synthesizer, "it fell over"}});
+    else
+      step(session, search::synthesized{number, made, {"change", "changed", "drawn"}});
+  });
+}
+
+void simulated_scheduler::submit_task(std::string task, origin whose, evaluate_work what) {
+  w_.later(0, 0, [this, task, whose, what = std::move(what)] {
+    life_->tasks[task] = {whose, what};
+    life_->under_way[{whose.session, whose.number}] = task;
+    dispatch::submit asked;
+    asked.task = task;
+    asked.owner = whose.session;
+    asked.priority = whose.verification ? 1 : 0;
+    asked.on = openings_.at(whose.session).on;
+    asked.hardware = "simulated";
+    asked.limit_s = 10;
+    step(std::move(asked));
+  });
+}
+
+} // namespace kevolve::simulation
