@@ -2,6 +2,7 @@
 // per compile slot and device slot, so that compiles run beside each other while one candidate is measured.
 #include "actors/agent_service.hpp"
 
+#include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
 #include "actors/outbox.hpp"
 #include "actors/zeromq_socket.hpp"
@@ -27,7 +28,6 @@ constexpr auto tick_every = 250ms;
 constexpr auto heartbeat_every = 1s;
 constexpr auto silence = 30s;         // of a scheduler that welcomes us every ten: it is gone
 constexpr double drain_limit_s = 600;
-constexpr auto hello_every = 10s; // repeated, so that a scheduler that was restarted learns of us; before the welcome every second
 constexpr std::size_t lease_bound = 256;
 constexpr std::size_t answer_bound = 1024; // > lease_bound: workers never wait for the socket's thread
 
@@ -128,7 +128,7 @@ private:
         said_draining_ = true;
         say(agent_drain{drain_limit_s});
       }
-      if (steady::now() >= next_hello_)
+      if (introduction_.is_due(steady::now()))
         say_hello();
       if (steady::now() >= next_heartbeat) {
         next_heartbeat = steady::now() + heartbeat_every;
@@ -159,11 +159,8 @@ private:
   }
 
   void take(agent_welcome& what) {
-    if (what.scheduler != scheduler_) { // another life of it, which does not know our devices
-      scheduler_ = std::move(what.scheduler);
+    if (introduction_.welcomed(what.scheduler, steady::now()))
       say_hello();
-    }
-    next_hello_ = steady::now() + hello_every;
   }
   void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
   void take(lease_cancelled& what) { apply(leases_.cancelled(what)); }
@@ -183,7 +180,7 @@ private:
   }
 
   void say_hello() {
-    next_hello_ = steady::now() + heartbeat_every;
+    introduction_.said(steady::now());
     if (!draining_)
       say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_});
   }
@@ -272,8 +269,7 @@ private:
   zmq::socket_ref socket_; // made by the opener, then the socket thread's alone
   agent_leases leases_;
   std::uint64_t sequence_ = 0;
-  std::string scheduler_; // as it named itself in its newest welcome
-  steady::time_point next_hello_{};
+  agent_introduction introduction_;
   outbox<worker_answer> answers_;
   std::atomic<bool> stopping_ = false, draining_ = false, connected_ = false;
   std::atomic<std::uint32_t> held_ = 0;

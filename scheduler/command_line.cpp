@@ -244,6 +244,12 @@ private:
     setting(*engine, "--seed", "seed", "of the draws")->type_name("S");
     engine->callback([this] { line_.run = [this](context& in) { return bench_engine(in, engine_); }; });
 
+    CLI::App* simulate = command(*bench, "simulate", "whole clusters in one process under faults, from seeds; invariants after every step");
+    simulate->add_option("--seeds", simulate_.seeds, "how many")->type_name("N");
+    simulate->add_option("--from", simulate_.from, "the first")->type_name("SEED");
+    simulate->add_option("--replay", simulate_.replay, "this one alone, with its trace")->type_name("SEED");
+    simulate->callback([this] { line_.run = [this](context& in) { return bench_simulate(in, simulate_); }; });
+
     CLI::App* llm = command(*bench, "llm", "steps from prompt to candidate per second against a made-up model server");
     llm->add_option("--format", llm_.format, "openai-chat, openai-responses or anthropic")->type_name("NAME");
     llm->add_option("--steps", llm_.steps, "of a model that answers at once")->type_name("N")->check(CLI::Range(1, 10'000'000));
@@ -341,6 +347,7 @@ private:
   landscape_options landscape_;
   replay_options replay_;
   engine_options engine_;
+  simulate_options simulate_;
   llm_options llm_;
   survey_options kernelbench_, operators_;
   bool conversation_ = false;
@@ -356,8 +363,6 @@ std::optional<std::string> later(int argc, const char* const* argv) {
   if (among(first, {"train"}))
     return first;
   if (first == "agents" && among(second, {"launch", "package"}))
-    return first + " " + second;
-  if (first == "bench" && among(second, {"simulate"}))
     return first + " " + second;
   for (int i = 1; i < argc; ++i)
     if (const std::string word = argv[i]; among(word, {"--trajectories"}))

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -169,6 +170,13 @@ struct llm_options {
 };
 /// Steps from prompt to candidate a second, and requests in flight, against a made-up model server.
 result<int> bench_llm(context& in, const llm_options& options);
+
+struct simulate_options {
+  std::uint64_t seeds = 500, from = 1;
+  std::optional<std::uint64_t> replay; // this one alone, with its trace
+};
+/// Simulated clusters under faults, one a seed: invariants after every step.
+result<int> bench_simulate(context& in, const simulate_options& options);
 
 struct engine_options {
   std::uint32_t candidates = 100'000;

@@ -1,3 +1,4 @@
+#include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
 #include "actors/link.hpp"
 #include "protocol/codec.hpp"
@@ -119,4 +120,22 @@ TEST_CASE("the link refuses what breaks the protocol and goes on") {
   CHECK(heard.get_future().get() == "a1");
   CHECK(refused == 6);
   CHECK((*opened)->counts().received == 2);
+}
+
+TEST_CASE("an agent that the scheduler took for dead introduces itself again, whoever welcomes it") {
+  agent_introduction introduction;
+  CHECK(introduction.is_due(t0));
+  introduction.said(t0);
+  CHECK_FALSE(introduction.is_due(t0));
+  CHECK(introduction.is_due(t0 + 1s)); // nobody answered
+  introduction.welcomed("kevolve/1", t0); // its first scheduler: a new name
+  introduction.said(t0);
+  CHECK_FALSE(introduction.welcomed("kevolve/1", t0)); // the answer to that hello
+  CHECK_FALSE(introduction.is_due(t0 + 9s));
+  CHECK(introduction.is_due(t0 + 10s));
+  CHECK(introduction.welcomed("kevolve/1", t0 + 2s)); // unasked: an answer to a heartbeat of somebody it does not know
+  introduction.said(t0 + 2s);
+  CHECK_FALSE(introduction.welcomed("kevolve/1", t0 + 2s));
+  introduction.said(t0 + 12s);
+  CHECK(introduction.welcomed("kevolve/2", t0 + 12s)); // another life of it
 }

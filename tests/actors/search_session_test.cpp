@@ -365,6 +365,38 @@ TEST_CASE("proposals lost with a restarted part are asked again and counted once
   CHECK(count<actor_restarted>(w.log) == 1);
 }
 
+TEST_CASE("a result of another candidate is the infrastructure's fault: its proposal is asked again, and so is its verification") {
+  world_settings how;
+  how.answers_verification = false;
+  world w(how, budget_of(20));
+  w.start();
+  w.run(30);
+  const std::size_t asked_before = w.evaluations.size();
+  REQUIRE(asked_before > 0);
+  const auto asked = w.evaluations.back();
+  evaluation lie = w.measure(*asked.what, asked.anchor.get());
+  lie.candidate[0] = lie.candidate[0] == '0' ? '1' : '0';
+  REQUIRE(w.of().state().open().contains(asked.number));
+  w.feed(evaluated{asked.number, asked.attempt, lie});
+  CHECK(w.of().state().attempt_of(asked.number) == asked.attempt + 1);
+  CHECK(w.of().state().open().contains(asked.number));
+  w.run();
+  REQUIRE(w.verifications.size() == 1);
+  const auto verification = w.verifications.back();
+  const evaluation truth = w.measure(*verification.what, verification.root.get());
+  lie = truth;
+  lie.candidate[0] = lie.candidate[0] == '0' ? '1' : '0';
+  w.feed(verified{verification.number, verification.attempt, lie});
+  w.run();
+  CHECK_FALSE(w.of().state().last_verdict());
+  REQUIRE(w.verifications.size() == 2);
+  w.feed(verified{verification.number, w.verifications.back().attempt, truth});
+  w.run();
+  CHECK(w.ended);
+  CHECK(w.of().state().last_verdict());
+  CHECK(count<evaluation_recorded>(w.log) == 20);
+}
+
 TEST_CASE("a result of an earlier attempt, life or candidate is discarded") {
   world w({}, budget_of(30));
   w.start();

@@ -5,7 +5,7 @@
 namespace kevolve::simulation {
 namespace {
 
-constexpr double heartbeat_every_s = 1, hello_every_s = 10, tick_every_s = 0.25;
+constexpr double heartbeat_every_s = 1, tick_every_s = 0.25;
 constexpr std::size_t lease_bound = 256;
 
 double log_speed(const candidate_id& id) { return rng(7, 0, id).uniform(); }
@@ -35,7 +35,7 @@ evaluation measured(const evaluate_work& what) {
 void simulated_agent::start() {
   const std::uint64_t life = bug_ == planted::reuses_incarnation ? 1 : w_.nodes[node_].life;
   identity_ = "agent" + std::to_string(node_) + "/" + std::to_string(life);
-  scheduler_.clear();
+  introduction_ = {};
   leases_.emplace(lease_bound);
   working_.clear();
   w_.note(identity_ + " starts");
@@ -45,7 +45,7 @@ void simulated_agent::start() {
   struct ticker {
     static void run(simulated_agent& me) {
       me.apply(me.leases_->tick(me.now()));
-      if (me.w_.now_s >= me.next_hello_s_)
+      if (me.introduction_.is_due(me.now()))
         me.say_hello();
       me.w_.later(me.node_, tick_every_s, [&me] { run(me); });
     }
@@ -54,7 +54,7 @@ void simulated_agent::start() {
 }
 
 void simulated_agent::say_hello() {
-  next_hello_s_ = w_.now_s + heartbeat_every_s;
+  introduction_.said(now());
   agent_hello hello{identity_.substr(0, identity_.find('/')), identity_, protocol_version, {}, 1};
   hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
   say_(node_, identity_, std::move(hello));
@@ -69,11 +69,8 @@ void simulated_agent::hear(const std::string& receiver, message what) {
   if (receiver != identity_)
     return;
   if (auto* welcome = std::get_if<agent_welcome>(&what)) {
-    if (welcome->scheduler != scheduler_) {
-      scheduler_ = welcome->scheduler;
+    if (introduction_.welcomed(welcome->scheduler, now()))
       say_hello();
-    }
-    next_hello_s_ = w_.now_s + hello_every_s;
   } else if (auto* granted = std::get_if<lease_granted>(&what)) {
     apply(leases_->granted(std::move(*granted), now()));
   } else if (auto* cancelled = std::get_if<lease_cancelled>(&what)) {

@@ -2,6 +2,7 @@
 // made-up devices, which take their time, hang or lie. A crash loses everything but the name.
 #pragma once
 
+#include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
 #include "tests/simulation/cluster.hpp"
 #include "tests/simulation/ledger.hpp"
@@ -42,8 +43,8 @@ private:
   const std::size_t node_;
   const planted bug_;
   speaker say_;
-  std::string identity_, scheduler_;
-  double next_hello_s_ = 0;
+  std::string identity_;
+  agent_introduction introduction_;
   std::optional<agent_leases> leases_;
   std::map<std::pair<std::string, std::uint64_t>, bool> working_; // true: hangs until it is stopped
 };
