@@ -1,7 +1,9 @@
 // kevolve bench simulate: clusters of the simulation, one a seed; prints what was found and how to see it again. Every figure but the rate is simulated.
+#include "protocol/rng.hpp"
 #include "scheduler/commands.hpp"
 #include "tests/simulation/cluster.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
