@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <fmt/format.h>
 #include <fstream>
 #include <poll.h>
@@ -119,6 +120,8 @@ private:
   /// The store: ours where we run sessions, else somebody's, read only.
   template <class Use>
   result<object> with_store(Use use) {
+    if (remote())
+      return error{errc::usage, "not with --scheduler: candidates and leaders are read on the scheduler's own host; there, start kevolve mcp with its --data"};
     if (open_)
       return use(host_->memory());
     KEVOLVE_TRY(memory, open_for_reading(in_));
@@ -145,8 +148,8 @@ private:
     from.time_s = a.value("time_s", a.contains("evaluations") ? 0.0 : from.time_s);
     from.evaluations = a.value("evaluations", from.evaluations);
     from.goal = a.value("goal", from.goal);
-    if (from.time_s < 0 || from.goal < 0)
-      return error{errc::usage, "time_s and goal: expected numbers above 0"};
+    if (from.time_s < 0 || from.goal < 0 || (a.contains("evaluations") && a["evaluations"].get<std::int64_t>() < 1) || (a.contains("seed") && a["seed"].get<std::int64_t>() < 0))
+      return error{errc::usage, "time_s, goal, evaluations and seed: expected numbers above 0"};
     if (a.contains("seed"))
       from.seed = a["seed"].get<std::uint64_t>();
     if (a.contains("synthesizer")) {
@@ -240,6 +243,8 @@ private:
   }
 
   result<object> evaluate(const object& a) {
+    if (remote())
+      return error{errc::usage, "not with --scheduler: it would measure on this host; start kevolve mcp without it"};
     KEVOLVE_TRY(subject, read_specification(a["operator"], in_.configured));
     KEVOLVE_TRY_VOID(check_problem(subject));
     const std::string source = a["source"].get<std::string>();
@@ -416,33 +421,36 @@ private:
   bool skipping_ = false;
 };
 
-void put_line(std::string line) {
+/// False: nobody reads any more.
+bool put_line(std::string line) {
   line += '\n';
   for (std::size_t done = 0; done < line.size();) {
     const auto wrote = ::write(STDOUT_FILENO, line.data() + done, line.size() - done);
     if (wrote <= 0)
-      return;
+      return false;
     done += static_cast<std::size_t>(wrote);
   }
+  return true;
 }
 
 } // namespace
 
 result<int> mcp(context& in) {
   in.signals.on_signal([](int) {});
+  ::signal(SIGPIPE, SIG_IGN); // a client that is gone is an end, not a death
   tools all(in);
   mcp_server server(all.parts());
   line_reader lines(in.signals);
   bool too_long = false;
   while (auto line = lines.next(too_long)) {
     if (too_long) {
-      put_line(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"a line is longer than 8 MiB"}})");
+      (void)put_line(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"a line is longer than 8 MiB"}})");
       continue;
     }
     if (line->find_first_not_of(" \t\r") == line->npos)
       continue;
-    if (auto answer = server.answer(*line))
-      put_line(std::move(*answer));
+    if (auto answer = server.answer(*line); answer && !put_line(std::move(*answer)))
+      break;
   }
   return 0;
 }

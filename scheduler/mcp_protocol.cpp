@@ -14,6 +14,27 @@ constexpr const char* stateless_version = "2026-07-28";
 constexpr const char* version_key = "io.modelcontextprotocol/protocolVersion";
 constexpr int parse_error = -32700, invalid_request = -32600, no_method = -32601, invalid_params = -32602, unknown_version = -32022;
 constexpr int list_ttl_ms = 60'000;
+constexpr std::size_t nesting_at_most = 64;
+
+/// How deep brackets nest outside of texts: what a parser that recurses would need.
+std::size_t deepest(std::string_view line) {
+  std::size_t depth = 0, most = 0;
+  bool in_text = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (in_text) {
+      i += c == '\\';
+      in_text = c != '"';
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '{' || c == '[') {
+      most = std::max(most, ++depth);
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return most;
+}
 
 bool is_text(const json& of, const char* name) { return of.contains(name) && of[name].is_string(); }
 
@@ -50,7 +71,7 @@ std::string wrong_arguments(const json& schema, const json& given) {
                       : type == "array"   ? value.is_array()
                                           : true;
     if (!fits)
-      return fmt::format("argument '{}': found {}, expected a {}", name, value.dump().substr(0, 60), type);
+      return fmt::format("argument '{}': found {}, expected type {}", name, value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 60), type);
   }
   return "";
 }
@@ -60,6 +81,8 @@ std::string wrong_arguments(const json& schema, const json& given) {
 mcp_server::json mcp_server::capabilities() const { return {{"tools", json::object()}, {"resources", json::object()}}; }
 
 std::optional<std::string> mcp_server::answer(std::string_view line) {
+  if (deepest(line) > nesting_at_most)
+    return failed(nullptr, parse_error, fmt::format("nested deeper than {}", nesting_at_most));
   const json asked = json::parse(line, nullptr, false);
   if (asked.is_discarded())
     return failed(nullptr, parse_error, "the line is no JSON");
@@ -95,7 +118,7 @@ mcp_server::reply mcp_server::act(const std::string& method, const json& params,
     return list;
   };
   if (method == "initialize") {
-    const std::string wanted = params.value("protocolVersion", "");
+    const std::string wanted = is_text(params, "protocolVersion") ? params["protocolVersion"].get<std::string>() : "";
     const bool known = std::find(handshake_versions.begin(), handshake_versions.end(), wanted) != handshake_versions.end();
     return json{{"protocolVersion", known ? wanted : handshake_versions[0]}, {"capabilities", capabilities()}, {"serverInfo", self}, {"instructions", parts_.instructions}};
   }

@@ -458,7 +458,9 @@ TEST_CASE("a program that is frozen does nothing until it is thawed") {
 }
 
 TEST_CASE("a program starts with no descriptor but the channel and no environment but what it is given, in a session of its own") {
-  const int ours = ::open("/dev/null", O_RDONLY); // inheritable
+  const int opened = ::open("/dev/null", O_RDONLY); // where our own input is closed it is descriptor 0
+  const int ours = ::fcntl(opened, F_DUPFD, 20);    // inheritable
+  ::close(opened);
   auto s = as("tells");
   CHECK(told(s, "descriptors") == "0 1 2 3 ");
   CHECK(told(s, "null") == "/dev/null /dev/null");

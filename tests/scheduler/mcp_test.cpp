@@ -72,7 +72,7 @@ TEST_CASE("a tool's failure and wrong arguments are results that say so; an unkn
   CHECK(failed["result"]["isError"] == true);
   CHECK(failed["result"]["content"][0]["text"] == "nothing is there");
   CHECK(call(R"({"name":"add","arguments":{"a":2}})")["result"]["content"][0]["text"] == "argument 'b' is missing");
-  CHECK(call(R"({"name":"add","arguments":{"a":2,"b":"x"}})")["result"]["content"][0]["text"] == "argument 'b': found \"x\", expected a integer");
+  CHECK(call(R"({"name":"add","arguments":{"a":2,"b":"x"}})")["result"]["content"][0]["text"] == "argument 'b': found \"x\", expected type integer");
   CHECK(call(R"({"name":"add","arguments":{"a":2,"b":3,"c":4}})")["result"]["content"][0]["text"] == "argument 'c' is not known; expected a, b");
   CHECK(call(R"({"name":"none"})")["error"]["code"] == -32602);
   CHECK(call(R"({})")["error"]["code"] == -32602);
@@ -90,6 +90,8 @@ TEST_CASE("what is no request gets an error, never silence or an end") {
   CHECK(said(server, "{")["error"]["code"] == -32700);
   CHECK(said(server, "\xff\xfe")["error"]["code"] == -32700);
   CHECK(said(server, "[]")["error"]["code"] == -32600);
+  CHECK(said(server, R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":5}})")["result"]["protocolVersion"] == "2025-11-25");
+  CHECK(said(server, R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}}}")["error"]["code"] == -32700);
   CHECK(said(server, R"({"id":1})")["error"]["code"] == -32600);
   CHECK(said(server, R"({"id":{"a":1},"method":"ping"})")["error"]["code"] == -32600);
   CHECK(said(server, R"({"jsonrpc":"2.0","id":1,"method":"no/such"})")["error"]["code"] == -32601);
