@@ -141,21 +141,11 @@ def run(x, y):
     twice[(triton.cdiv(n, 1024),)](x, y, n, BLOCK=1024)
 )";
 
-constexpr const char* tlx_example = R"(import triton
-import triton.language as tl
-import triton.language.extra.tlx as tlx
-
-
-@triton.jit
-def twice(x, y, n, BLOCK: tl.constexpr):
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    tl.store(y + at, 2 * tl.load(x + at, mask=at < n), mask=at < n)
-
-
-def run(x, y):
-    n = x.numel()
-    twice[(triton.cdiv(n, 1024),)](x, y, n, BLOCK=1024)
-)";
+/// The same kernel: what TLX adds is for products and pipelines.
+std::string tlx_example() {
+  std::string text = triton_example;
+  return text.insert(text.find("\n\n\n@triton.jit"), "\nimport triton.language.extra.tlx as tlx");
+}
 
 constexpr const char* cutedsl_example = R"(import cutlass
 import cutlass.cute as cute
@@ -211,7 +201,7 @@ const std::vector<language>& languages() {
     python("triton", "hip", "Triton for AMD GPUs", "It imports triton and triton.language.", triton_example),
     python("triton", "mtia", "Triton for MTIA", "It imports triton and triton.language.", triton_example),
     python("cutedsl", "cuda", "CuTe DSL", "It imports cutlass.cute.", cutedsl_example),
-    python("tlx", "cuda", "TLX (Triton with low-level extensions)", "It imports triton, triton.language and triton.language.extra.tlx.", tlx_example),
+    python("tlx", "cuda", "TLX (Triton with low-level extensions)", "It imports triton, triton.language and triton.language.extra.tlx.", tlx_example()),
     python("flydsl", "hip", "FlyDSL", "It imports flydsl.", flydsl_example),
     mtia(),
   };
