@@ -5,7 +5,6 @@
 #include "actors/made_up.hpp"
 #include "actors/session_state.hpp"
 #include "actors/synthesis/llm/json_text.hpp"
-#include "actors/synthesis/llm/ledger.hpp"
 #include "actors/synthesis/llm/made_up_server.hpp"
 #include "engine_world.hpp"
 #include "protocol/rng.hpp"
