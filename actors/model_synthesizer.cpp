@@ -211,7 +211,7 @@ void model_synthesizer_shell::answer(node_number number, result<synthesis::propo
   open_.erase(number);
 }
 
-// A request that left may be paid for: its reservation stays on the ledgers as it is.
+// A request that left may be paid for: its reservation stays as it is.
 void model_synthesizer_shell::forget(node_number number) {
   auto open = open_.find(number);
   if (open == open_.end())

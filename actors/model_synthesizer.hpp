@@ -6,6 +6,7 @@
 #include "actors/messages.hpp"
 #include "actors/model_desk.hpp"
 #include "actors/synthesizer.hpp"
+#include "protocol/model_spending.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -37,17 +38,13 @@ public:
   void compiled(const compile_said& what);
 
 private:
-  struct reservation {
-    std::uint64_t tokens = 0;
-    double usd = 0;
-  };
   struct open_writing {
     std::uint32_t asked = 0;              // which asking of the session this answers
     session_actor answer_to;
     std::optional<synthesis::writing> how;
     std::vector<model_answered> recorded; // of an earlier life, by step
     llm::request request;                 // of the current step
-    reservation reserved;                 // on the day's ledger
+    model_spending reserved;              // of the day's limit
     std::optional<llm::handle> under_way;
   };
 

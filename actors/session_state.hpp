@@ -5,6 +5,7 @@
 #include "actors/policies/policy.hpp"
 #include "actors/tree.hpp"
 #include "protocol/event.hpp"
+#include "protocol/model_spending.hpp"
 
 #include <array>
 #include <cstdint>
@@ -44,12 +45,6 @@ inline constexpr std::string_view closed_duplicate = "duplicate";
 inline constexpr std::string_view closed_nothing_new = "nothing new";
 inline constexpr std::string_view fault = "infrastructure";
 inline constexpr std::string_view closed_unaffordable = "budget";
-
-/// Tokens and money that models took, or may take: a request counts at its reservation until its answer is there.
-struct model_spending {
-  std::uint64_t tokens = 0;
-  double usd = 0;
-};
 
 class session_state {
 public:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/event.hpp"
+#include "protocol/model_spending.hpp"
 
 #include <cstdint>
 #include <map>
@@ -34,11 +35,9 @@ struct node_account {
 };
 
 /// What a session's models were asked, and what that cost; a request without an answer counts at its reservation.
-struct model_account {
+struct model_account : model_spending {
   std::uint32_t asked = 0;
   std::uint32_t failed = 0;
-  std::uint64_t tokens = 0;
-  double usd = 0;
 };
 
 struct session_account {

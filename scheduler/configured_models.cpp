@@ -86,7 +86,7 @@ public:
       : from_(std::move(from)), around_(std::move(around)), memory_(memory), library_(std::make_unique<living_library>(documents)), checks_(evaluator) {
     model_spending so_far;
     if (auto spent = spent_today(memory_, unix_ms()))
-      so_far = {spent->tokens, spent->usd};
+      so_far = *spent;
     day_.emplace(model_spending{from_.day_tokens, from_.day_usd}, so_far, unix_ms());
   }
 
@@ -182,9 +182,9 @@ std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundi
   return std::make_shared<configured_desk>(std::move(from), std::move(around), documents, memory, evaluator);
 }
 
-result<day_spending> spent_today(const kb::store& memory, std::int64_t now_ms) {
+result<model_spending> spent_today(const kb::store& memory, std::int64_t now_ms) {
   const std::int64_t begin = now_ms / day_ms * day_ms;
-  day_spending sum;
+  model_spending sum;
   KEVOLVE_TRY(sessions, memory.sessions());
   for (const kb::session_summary& s : sessions) {
     if (s.changed_ms < begin)

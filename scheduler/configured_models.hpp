@@ -5,6 +5,7 @@
 #include "actors/model_desk.hpp"
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"
+#include "protocol/model_spending.hpp"
 #include "scheduler/settings.hpp"
 
 #include <memory>
@@ -31,10 +32,6 @@ std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundi
 
 /// What models may have cost since the beginning of the day (UTC) that holds `now_ms`, over all sessions; requests without an answer at their
 /// reservation.
-struct day_spending {
-  std::uint64_t tokens = 0;
-  double usd = 0;
-};
-result<day_spending> spent_today(const kb::store& memory, std::int64_t now_ms);
+result<model_spending> spent_today(const kb::store& memory, std::int64_t now_ms);
 
 } // namespace kevolve::scheduler

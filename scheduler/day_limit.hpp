@@ -2,15 +2,12 @@
 // bill may come then. So the sum of a day is never less than what was asked for on it. Pure; whoever owns one guards it.
 #pragma once
 
+#include "protocol/model_spending.hpp"
+
 #include <algorithm>
 #include <cstdint>
 
 namespace kevolve::scheduler {
-
-struct model_spending {
-  std::uint64_t tokens = 0;
-  double usd = 0;
-};
 
 class day_limit {
 public:
