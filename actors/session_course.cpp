@@ -1,4 +1,5 @@
 // A session's course: what to do next after every input (propose, drain, verify, end). The answers' half is session_logic.cpp.
+#include "actors/ensemble.hpp"
 #include "actors/fitness.hpp"
 #include "actors/memory.hpp"
 #include "actors/session_logic.hpp"
@@ -155,24 +156,16 @@ bool session::propose_one() {
 /// By weight where there are weights, else in turn. What is used up is left out, and the others share its turns.
 std::string session::next_synthesizer(node_number n) const {
   const auto& settings = state_.settings();
-  std::vector<std::size_t> left;
-  double total = 0;
+  std::vector<ensemble_member> left;
   for (std::size_t i = 0; i < settings.synthesizers.size(); ++i)
-    if (settings.synthesizers[i] == "generator" || !state_.models_unaffordable()) {
-      left.push_back(i);
-      total += i < settings.weights.size() ? settings.weights[i] : 0;
-    }
+    if (settings.synthesizers[i] == "generator" || !state_.models_unaffordable())
+      left.push_back({settings.synthesizers[i], i < settings.weights.size() ? settings.weights[i] : 1, {}, {}});
   if (left.empty())
     return settings.synthesizers.empty() ? "generator" : "";
-  if (!(total > 0))
-    return settings.synthesizers[left[(n + left.size() - 1) % left.size()]];
-  double at = total * rng(settings.seed, n, "synthesizer").uniform();
-  for (std::size_t i : left) {
-    at -= i < settings.weights.size() ? settings.weights[i] : 0;
-    if (at < 0)
-      return settings.synthesizers[i];
-  }
-  return settings.synthesizers[left.back()];
+  if (settings.weights.empty())
+    return left[(n + left.size() - 1) % left.size()].name;
+  rng draw(settings.seed, n, "synthesizer");
+  return left[draw_by_weight(left, draw)].name;
 }
 
 // ---- the goal ----
