@@ -4,6 +4,7 @@
 
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
+#include "actors/answer_spool.hpp"
 #include "actors/outbox.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
@@ -14,6 +15,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <map>
 #include <optional>
 #include <random>
 #include <thread>
@@ -28,6 +30,7 @@ constexpr auto tick_every = 250ms;
 constexpr auto heartbeat_every = 1s;
 constexpr auto silence = 30s;         // of a scheduler that welcomes us every ten: it is gone
 constexpr double drain_limit_s = 600;
+constexpr std::size_t kept_said = 256; // of the spool's prints in a hello, the newest
 constexpr std::size_t lease_bound = 256;
 constexpr std::size_t answer_bound = 1024; // > lease_bound: workers never wait for the socket's thread
 
@@ -39,8 +42,8 @@ struct worker_answer {
 
 class dealer_agent final : public agent_service {
 public:
-  dealer_agent(agent::host_evaluator& host, std::string name)
-      : host_(host), agent_(std::move(name)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
+  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool)
+      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
 
   ~dealer_agent() override {
     stopping_ = true;
@@ -63,6 +66,11 @@ public:
   }
   std::uint32_t held() const override { return held_; }
   bool connected() const override { return connected_; }
+  std::uint32_t answered_from_spool() const override { return from_spool_; }
+  std::string spool_trouble() const override {
+    std::lock_guard lock(mutex_);
+    return spool_trouble_;
+  }
 
   result<void> connect(const std::string& endpoint, void* context, const std::optional<key_file>& key) {
     try {
@@ -97,6 +105,7 @@ public:
 private:
   struct job {
     start_work what;
+    std::string print = {}; // of the work; "": its answer is not kept
     std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   };
 
@@ -163,8 +172,19 @@ private:
       say_hello();
   }
   void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
-  void take(lease_cancelled& what) { apply(leases_.cancelled(what)); }
-  void take(result_acknowledged& what) { leases_.acknowledged(what); }
+  void take(lease_cancelled& what) {
+    prints_.erase(what.lease);
+    apply(leases_.cancelled(what));
+  }
+  void take(result_acknowledged& what) {
+    leases_.acknowledged(what);
+    auto done = prints_.find(what.lease);
+    if (done == prints_.end())
+      return;
+    if (spool_ && what.counted)
+      spool_->forget(done->second);
+    prints_.erase(done);
+  }
   template <class Other>
   void take(Other&) {} // draining is the scheduler's decision: it grants nothing more
 
@@ -182,7 +202,14 @@ private:
   void say_hello() {
     introduction_.said(steady::now());
     if (!draining_)
-      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_});
+      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept()});
+  }
+
+  std::vector<std::string> kept() const {
+    std::vector<std::string> newest = spool_ ? spool_->prints() : std::vector<std::string>();
+    if (newest.size() > kept_said)
+      newest.resize(kept_said);
+    return newest;
   }
 
   void say(message body) {
@@ -202,9 +229,17 @@ private:
   // --- workers
 
   void start(start_work what) {
+    std::string print = spool_ ? work_print(what.what) : std::string();
+    if (!print.empty()) {
+      prints_[what.lease] = print;
+      if (auto kept = spool_->find(print)) {
+        ++from_spool_;
+        return apply(leases_.finished(what.lease, what.epoch, std::move(*kept), steady::now()));
+      }
+    }
     {
       std::lock_guard lock(mutex_);
-      waiting_.push_back(job{std::move(what)});
+      waiting_.push_back(job{std::move(what), std::move(print)});
       live_.push_back({waiting_.back().what.lease, waiting_.back().what.epoch, waiting_.back().cancelled});
     }
     work_arrived_.notify_one();
@@ -240,6 +275,11 @@ private:
     try {
       if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
         auto got = host_.evaluate(*evaluate, *mine.cancelled);
+        if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty())
+          if (auto kept = spool_->keep(mine.print, *got); !kept) {
+            std::lock_guard lock(mutex_);
+            spool_trouble_ = kept.error().message;
+          }
         if (got)
           return std::move(*got);
         return got.error().message;
@@ -261,6 +301,7 @@ private:
 
   agent::host_evaluator& host_;
   const std::string agent_;
+  const std::shared_ptr<answer_spool> spool_; // null: answers are not kept
   const std::string identity_;
   std::vector<device_description> devices_;
   unsigned compile_slots_ = 1;
@@ -277,7 +318,11 @@ private:
   steady::time_point heard_{};
   std::thread socket_thread_;
 
-  std::mutex mutex_; // guards what follows
+  std::map<std::string, std::string> prints_; // lease -> print of its work; the socket thread's
+  std::atomic<std::uint32_t> from_spool_ = 0;
+
+  mutable std::mutex mutex_; // guards what follows
+  std::string spool_trouble_;
   std::condition_variable work_arrived_;
   std::deque<job> waiting_;
   std::vector<live> live_;
@@ -288,10 +333,10 @@ private:
 } // namespace
 
 result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
-                                                            std::string name, const std::optional<key_file>& key) {
+                                                            std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
-  auto made = std::make_unique<dealer_agent>(host, std::move(name));
+  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool));
   KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context, key));
   return std::unique_ptr<agent_service>(std::move(made));
 }

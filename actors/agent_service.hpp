@@ -16,17 +16,23 @@ class host_evaluator;
 
 namespace kevolve {
 
+class answer_spool;
+
 /// An agent inside this process: serves `host` over ZeroMQ (inproc:// or tcp://) until destroyed. Owns its threads.
 class agent_service {
 public:
-  /// `key`: for a scheduler in another process; the agent's name is then the key's, or begins with it.
+  /// `key`: for a scheduler in another process; the agent's name is then the key's, or begins with it. `spool`: null where scheduler and agent live
+  /// and die together.
   static result<std::unique_ptr<agent_service>> start(agent::host_evaluator& host, std::string endpoint, void* zmq_context, std::string name,
-                                                      const std::optional<key_file>& key = std::nullopt);
+                                                      const std::optional<key_file>& key = std::nullopt, std::shared_ptr<answer_spool> spool = nullptr);
   virtual ~agent_service() = default;
   /// Asks the scheduler for no more work; what is under way goes on.
   virtual void drain() = 0;
   /// Leases under way, or answered and not yet acknowledged.
   [[nodiscard]] virtual std::uint32_t held() const = 0;
+  /// Answers that the spool gave instead of work, and those that it could not keep.
+  [[nodiscard]] virtual std::uint32_t answered_from_spool() const = 0;
+  [[nodiscard]] virtual std::string spool_trouble() const = 0;
   /// The scheduler has answered and is heard from.
   [[nodiscard]] virtual bool connected() const = 0;
 };

@@ -52,6 +52,7 @@ void dispatcher::on(submit&& in) {
   t.arrived = ++arrivals_;
   ++owners_[t.what.payer()].tasks;
   enqueue(t);
+  grant_to_holder(t);
 }
 
 void dispatcher::on(withdraw&& in) {
@@ -143,6 +144,11 @@ void dispatcher::on(hello&& in) {
   agents_.emplace(in.agent, std::move(a));
   list_idle(in.agent);
   emit(welcome{in.agent});
+  for (const std::string& task : in.holds)
+    if (auto t = tasks_.find(task); t != tasks_.end()) {
+      t->second.what.holder = in.agent;
+      grant_to_holder(t->second);
+    }
 }
 
 void dispatcher::on(heartbeat&& in) {
@@ -209,7 +215,19 @@ bool dispatcher::grant_one() {
   auto idle = best->idle.begin(); // the one with the fewest leases, but not the one it just came back from
   if (idle->second == t.last_agent && best->idle.size() > 1)
     ++idle;
-  auto agent = idle->second;
+  grant_to(t, std::string(idle->second));
+  return true;
+}
+
+/// Costs the agent no work: whoever has the answer is asked first, as far as its credit goes.
+void dispatcher::grant_to_holder(task_state& t) {
+  auto a = t.what.holder.empty() || !t.agent.empty() ? agents_.end() : agents_.find(t.what.holder);
+  if (a != agents_.end() && !a->second.draining && a->second.leases.size() < a->second.credit && can_run(a->second.devices, t.what))
+    grant_to(t, a->first);
+}
+
+void dispatcher::grant_to(task_state& t, const std::string& agent) {
+  const std::string& owner = t.what.payer();
   leave_queue(t);
   for (auto& [kind, l] : lines_)
     unlist_turn(l, owner);
@@ -227,7 +245,6 @@ bool dispatcher::grant_one() {
   deadlines_.emplace(t.deadline_s, t.what.task);
   ++totals_.leased;
   emit(grant{agent, t.what.task, ++t.epoch, lease_duration_s(t)});
-  return true;
 }
 
 // What an agent queues before its turn on the device is not the work's fault: every lease it holds adds its share.
@@ -250,19 +267,23 @@ void dispatcher::on(accepted&& in) {
 
 void dispatcher::on(finished&& in) {
   on(heartbeat{in.agent});
-  emit(acknowledge{in.agent, in.lease, in.epoch});
+  const acknowledge heard{in.agent, in.lease, in.epoch};
   auto found = tasks_.find(in.lease);
   if (found == tasks_.end() || found->second.agent != in.agent || found->second.epoch != in.epoch) {
     ++totals_.discarded;
+    emit(heard);
     bool known = found != tasks_.end();
     return emit(discarded{in.lease, in.agent, in.epoch,
                           known ? "epoch " + std::to_string(found->second.epoch) + " is the current one" : "its task has ended"});
   }
-  if (in.infrastructure)
+  if (in.infrastructure) {
+    emit(heard);
     return take_back(in.lease, "agent " + in.agent + ": " + in.reason, false);
+  }
   end_lease(found->second);
   ++totals_.delivered;
   emit(deliver{in.lease, in.agent, in.epoch});
+  emit(heard); // behind it: whoever carries the effects out knows then that this one waits for the disk
   forget(in.lease);
 }
 
@@ -300,8 +321,10 @@ void dispatcher::take_back(const std::string& task, const std::string& reason, b
 
 // ---- time ----
 
-void dispatcher::on(tick&&) {
+void dispatcher::on(tick&& in) {
   std::vector<std::string> dead;
+  for (auto& [name, a] : agents_) // while we stood still, nobody could be heard
+    a.heard_s = std::min(now_s_, a.heard_s + in.stood_still_s);
   for (const auto& [name, a] : agents_)
     if (now_s_ - a.heard_s > limits_.heartbeat_timeout_s)
       dead.push_back(name);

@@ -38,11 +38,13 @@ struct submit {
   double limit_s = 60;                // of one attempt
   bool needs_device = true;           // false: tracing, compiling only
   std::string user = {};              // fairness is between users; "": the owner stands for itself
+  std::string holder = {};            // an agent that has the answer already; "": none is known
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
 struct withdraw { std::string task; };
-struct hello { std::string agent; agent_hello what; };   // agent: the identity of its connection
+struct hello { std::string agent; agent_hello what;      // agent: the identity of its connection
+               std::vector<std::string> holds = {}; };   // tasks whose answers it has kept: granted to it before anything else
 struct heartbeat { std::string agent; };
 struct goodbye { std::string agent; std::string reason; };
 struct lost { std::string agent; std::string reason; };  // the connection ended
@@ -50,7 +52,7 @@ struct accepted { std::string agent; std::string lease; std::uint64_t epoch = 0;
 /// The shell keeps the answer while it steps; `deliver` says that it counts.
 struct finished { std::string agent; std::string lease; std::uint64_t epoch = 0; bool infrastructure = false; std::string reason; };
 struct drain { std::string agent; double deadline_s = 30; };
-struct tick {};
+struct tick { double stood_still_s = 0; };               // how long the shell itself could hear nobody
 
 using input = std::variant<submit, withdraw, hello, heartbeat, goodbye, lost, accepted, finished, drain, tick>;
 
@@ -64,7 +66,7 @@ struct deliver { std::string task; std::string agent; std::uint64_t epoch = 0; }
 struct give_up { std::string task; std::string reason; };
 /// A result that does not count, with why; the owner logs it.
 struct discarded { std::string task; std::string agent; std::uint64_t epoch = 0; std::string reason; };
-/// Tell the agent that it may forget the result (sent for discarded ones too).
+/// Tell the agent that it may forget the result (sent for discarded ones too); behind `deliver`: when that one is on the disk, not now.
 struct acknowledge { std::string agent; std::string lease; std::uint64_t epoch = 0; };
 struct requeued { std::string task; std::uint64_t next_epoch = 0; std::string reason; };
 struct agent_gone { std::string agent; std::string reason; };
@@ -142,6 +144,8 @@ private:
   void unlist_idle(const std::string& agent);
   void assign();                                             // as many grants as credit allows
   bool grant_one();
+  void grant_to(task_state& t, const std::string& agent);
+  void grant_to_holder(task_state& t);
   void take_back(const std::string& task, const std::string& reason, bool died);
   void remove_agent(const std::string& agent, const std::string& reason, bool died);
   void end_lease(task_state& t);

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t settled_bound = 4096; // tasks whose late results are still told to their session; far above what is in flight
 constexpr auto tick_period = 200ms; // finer than any deadline that the logic keeps
+constexpr double stood_still = 1;   // seconds between two ticks: this process was stopped, or starved; what agents said meanwhile is still to be read
 
 bool fits(const device_description& device, const target& on, const std::string& hardware) {
   return device.on.platform == on.platform && device.on.language == on.language &&
@@ -39,7 +40,10 @@ double dispatch_shell::now_s() const {
 
 void dispatch_shell::submit(submit_task& what) {
   dispatch::submit asked = what.what;
-  tasks_[asked.task] = kept{std::move(what), -1};
+  kept& k = tasks_[asked.task] = kept{std::move(what)};
+  if (!holders_.empty())
+    if (auto holder = holders_.find(print_of(k)); holder != holders_.end())
+      asked.holder = holder->second;
   step(std::move(asked));
 }
 
@@ -64,7 +68,7 @@ void dispatch_shell::withdraw_all(const std::string& owner) {
 
 void dispatch_shell::durable(const std::string& task) {
   if (auto to = settled_.durable(task))
-    say(to->agent, result_acknowledged{task, to->epoch});
+    say(to->agent, result_acknowledged{task, to->epoch, true});
 }
 
 void dispatch_shell::heard(const std::string& agent, message& what) {
@@ -73,8 +77,30 @@ void dispatch_shell::heard(const std::string& agent, message& what) {
 
 void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
   devices_[agent] = what.devices;
-  step(dispatch::hello{agent, std::move(what)});
+  auto holds = tasks_held_by(agent, what.kept);
+  step(dispatch::hello{agent, std::move(what), std::move(holds)});
   answer_seekers();
+}
+
+/// Notes who keeps which answers, and which of the tasks that are here they belong to.
+std::vector<std::string> dispatch_shell::tasks_held_by(const std::string& agent, const std::vector<std::string>& prints) {
+  std::vector<std::string> held;
+  if (prints.empty())
+    return held;
+  for (const auto& print : prints)
+    holders_[print] = agent;
+  for (auto& [task, k] : tasks_)
+    if (auto holder = holders_.find(print_of(k)); holder != holders_.end() && holder->second == agent)
+      held.push_back(task);
+  std::sort(held.begin(), held.end());
+  return held;
+}
+
+const std::string& dispatch_shell::print_of(kept& k) {
+  if (k.print.empty())
+    if (auto thawed = decode<work>(*k.what.state))
+      k.print = work_print(*thawed);
+  return k.print;
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) {
@@ -154,7 +180,9 @@ void dispatch_shell::answer_seekers() {
 }
 
 void dispatch_shell::tick() {
-  step(dispatch::tick{});
+  const double gap_s = ticked_s_ > 0 ? now_s() - ticked_s_ : 0;
+  ticked_s_ = now_s();
+  step(dispatch::tick{gap_s > stood_still ? gap_s : 0});
   answer_seekers();
   std::vector<std::string> hopeless;
   for (auto& [task, k] : tasks_) {
@@ -198,6 +226,8 @@ void dispatch_shell::on(dispatch::deliver& what) {
   auto found = tasks_.find(what.task);
   KEVOLVE_CHECK(found != tasks_.end());
   const submit_task& task = found->second.what;
+  if (!found->second.print.empty())
+    holders_.erase(found->second.print);
   settled_.settle(what.task, {what.agent, what.epoch, {task.owner, task.number, task.attempt}});
   self_->send(task.origin, task_delivered{std::make_shared<const result<evaluation>>(evaluation_in(answer_->answer))});
   tasks_.erase(found);
@@ -224,12 +254,15 @@ void dispatch_shell::on(dispatch::discarded& what) {
 void dispatch_shell::on(dispatch::acknowledge& what) {
   if (settled_.awaits_disk(what.lease, what.agent, what.epoch))
     return; // `durable` does it
-  say(what.agent, result_acknowledged{what.lease, what.epoch});
+  say(what.agent, result_acknowledged{what.lease, what.epoch, false});
 }
 
 void dispatch_shell::on(dispatch::requeued&) {}
 
-void dispatch_shell::on(dispatch::agent_gone& what) { devices_.erase(what.agent); }
+void dispatch_shell::on(dispatch::agent_gone& what) {
+  devices_.erase(what.agent);
+  std::erase_if(holders_, [&](const auto& each) { return each.second == what.agent; });
+}
 
 void dispatch_shell::on(dispatch::ask_drain& what) { say(what.agent, agent_drain{what.deadline_s}); }
 

@@ -41,6 +41,7 @@ private:
   struct kept {
     submit_task what;
     double unserved_since_s = -1;
+    std::string print = {}; // of its work; made when an agent says that it has kept answers
   };
   struct origin {
     session_actor owner;
@@ -70,6 +71,8 @@ private:
   void heard_from(const std::string&, Other&) {} // a scheduler's message: an agent has no business sending it
   void say(const std::string& agent, message what);
   void answer_seekers();
+  std::vector<std::string> tasks_held_by(const std::string& agent, const std::vector<std::string>& prints);
+  const std::string& print_of(kept& k);
   double now_s() const;
 
   dispatcher_actor::pointer self_;
@@ -79,6 +82,8 @@ private:
   std::unordered_map<std::string, kept> tasks_;
   dispatch::settlements<origin> settled_;
   std::map<std::string, std::vector<device_description>> devices_; // by agent
+  std::unordered_map<std::string, std::string> holders_; // print of finished work that nobody has counted -> the agent that keeps its answer
+  double ticked_s_ = 0;
   std::vector<looking> seekers_;
   lease_finished* answer_ = nullptr; // while `finished` is stepped
 };

@@ -1,7 +1,8 @@
 // kevolve-agent: the daemon on a host with devices. Serves a scheduler with the host's evaluator until it is told to stop: SIGTERM drains (nothing
 // new, what is under way is finished), a second one ends at once. An agent that loses its scheduler finishes what it holds and delivers it when
-// the scheduler is back. Links neither CAF nor LMDB.
+// the scheduler is back; what it has answered lies in its spool until it is counted. Links neither CAF nor the cluster's store.
 #include "actors/agent_service.hpp"
+#include "actors/answer_spool.hpp"
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <poll.h>
 #include <string>
 #include <sys/signalfd.h>
@@ -79,13 +81,23 @@ int main(int argc, char** argv) {
   if (auto roofs = (*host)->roofs(); !roofs)
     say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
-  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key);
+  std::string remark; // after the judges were forked: nothing of LMDB crosses a fork
+  auto spool = open_free_spool(std::filesystem::path(settings.cache) / "spool", whole, remark);
+  if (!spool)
+    return failed(spool.error());
+  if (!remark.empty())
+    say("spool: " + remark);
+  if (const std::size_t kept = (*spool)->prints().size())
+    say("spool: " + std::to_string(kept) + " answers that no scheduler has counted");
+  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)));
   if (!service)
     return failed(service.error());
   for (const auto& device : (*host)->devices())
     say(whole + " serves " + to_string(device.on) + " (" + device.hardware + "), scheduler " + scheduler);
 
   bool was_connected = false, draining = false;
+  std::string trouble;
+  std::uint32_t from_spool = 0;
   double drained_since = 0;
   for (;;) {
     pollfd ready{told, POLLIN, 0};
@@ -103,6 +115,12 @@ int main(int argc, char** argv) {
     if (connected != was_connected)
       say(connected ? "the scheduler is there" : "the scheduler is not heard from; what is under way goes on");
     was_connected = connected;
+    if (auto now = (*service)->spool_trouble(); now != trouble)
+      say("spool: " + (trouble = now) + "; answers are sent, and lost if this agent ends before they are counted");
+    if (auto now = (*service)->answered_from_spool(); now != from_spool) {
+      say("spool: " + std::to_string(now - from_spool) + " answers given without work");
+      from_spool = now;
+    }
     if (draining && (*service)->held() == 0 && agent::now_s() - drained_since > 1)
       break;
   }

@@ -42,6 +42,10 @@ struct trace_work {
 
 using work = std::variant<evaluate_work, trace_work>;
 
+/// SHA-256 of all that an evaluation's answer depends on, the inputs' seed included: the same work asked for again, by whatever task and however
+/// often a scheduler started in between. "": a trace, which is not kept.
+std::string work_print(const work& what);
+
 struct device_description {
   std::string name;                    // "cpu0"
   std::string hardware;                // hardware key
@@ -52,7 +56,8 @@ struct device_description {
 
 // agent -> scheduler
 struct agent_hello { std::string agent; std::string incarnation; std::uint32_t version = protocol_version;
-                     std::vector<device_description> devices; std::uint32_t compile_slots = 1; };
+                     std::vector<device_description> devices; std::uint32_t compile_slots = 1;
+                     std::vector<std::string> kept; }; // work_print of what it has finished and nobody has counted yet, newest first
 struct agent_heartbeat { std::uint32_t leases = 0; double load = 0; };
 struct lease_accepted { std::string lease; std::uint64_t epoch = 0; };
 struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string> answer; }; // string: infrastructure error
@@ -61,7 +66,7 @@ struct agent_goodbye { std::string reason; };
 struct agent_welcome { std::string scheduler; std::uint32_t version = protocol_version; };
 struct lease_granted { std::string lease; std::uint64_t epoch = 0; double deadline_s = 0; work what; };
 struct lease_cancelled { std::string lease; std::uint64_t epoch = 0; };
-struct result_acknowledged { std::string lease; std::uint64_t epoch = 0; };
+struct result_acknowledged { std::string lease; std::uint64_t epoch = 0; bool counted = false; }; // not counted: nobody waits for it under this lease
 struct agent_drain { double deadline_s = 0; };
 
 using message = std::variant<agent_hello, agent_heartbeat, lease_accepted, lease_finished, agent_goodbye, agent_welcome, lease_granted,
@@ -92,7 +97,7 @@ bool inspect(Inspector& f, device_description& x) {
 template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {
   return f.object(x).fields(f.field("agent", x.agent), f.field("incarnation", x.incarnation), f.field("version", x.version),
-                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots));
+                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_heartbeat& x) {
@@ -125,7 +130,7 @@ bool inspect(Inspector& f, lease_cancelled& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, result_acknowledged& x) {
-  return f.object(x).fields(f.field("lease", x.lease), f.field("epoch", x.epoch));
+  return f.object(x).fields(f.field("lease", x.lease), f.field("epoch", x.epoch), f.field("counted", x.counted));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_drain& x) {

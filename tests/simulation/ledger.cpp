@@ -81,6 +81,12 @@ void ledger::check_acknowledged(const std::string& task, std::uint64_t epoch, co
     acknowledged_[task.substr(0, task.find('/'))].push_back({number, attempt, disk->durable});
 }
 
+void ledger::check_not_awaited(const dispatch::acknowledge& what) const {
+  auto held = leases_.find(what.lease);
+  require(held == leases_.end() || held->second.agent != what.agent || held->second.epoch != what.epoch, "I1 durable before visible",
+          [&] { return what.lease + " is acknowledged to its agent before it is delivered"; });
+}
+
 void ledger::check_survived(const std::string& session, const session_disk& disk) const {
   if (auto theirs = acknowledged_.find(session); theirs != acknowledged_.end())
     for (const auto& p : theirs->second)

@@ -31,6 +31,8 @@ public:
   // ---- checks after steps
   void check(const dispatch::dispatcher& logic) const;
   void check_acknowledged(const std::string& task, std::uint64_t epoch, const session_disk* disk, node_number number, std::uint32_t attempt, bool verification);
+  /// An answer that has come and was not delivered yet: its agent may not forget it.
+  void check_not_awaited(const dispatch::acknowledge& what) const;
   void check_survived(const std::string& session, const session_disk& disk) const;
   /// The newest events of a session's log, from `from` on.
   void appended(const std::string& session, const session_disk& disk, std::size_t from);

@@ -38,6 +38,7 @@ void simulated_agent::start() {
   introduction_ = {};
   leases_.emplace(lease_bound);
   working_.clear();
+  prints_.clear();
   w_.note(identity_ + " starts");
   books_.joined(identity_);
   say_hello();
@@ -56,6 +57,8 @@ void simulated_agent::start() {
 void simulated_agent::say_hello() {
   introduction_.said(now());
   agent_hello hello{identity_.substr(0, identity_.find('/')), identity_, protocol_version, {}, 1};
+  for (const auto& [print, answer] : spool_)
+    hello.kept.push_back(print);
   hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
   say_(node_, identity_, std::move(hello));
 }
@@ -74,9 +77,15 @@ void simulated_agent::hear(const std::string& receiver, message what) {
   } else if (auto* granted = std::get_if<lease_granted>(&what)) {
     apply(leases_->granted(std::move(*granted), now()));
   } else if (auto* cancelled = std::get_if<lease_cancelled>(&what)) {
+    prints_.erase(cancelled->lease);
     apply(leases_->cancelled(*cancelled));
   } else if (auto* done = std::get_if<result_acknowledged>(&what)) {
     leases_->acknowledged(*done);
+    if (auto print = prints_.find(done->lease); print != prints_.end()) {
+      if (done->counted)
+        spool_.erase(print->second);
+      prints_.erase(print);
+    }
   }
 }
 
@@ -95,6 +104,13 @@ void simulated_agent::apply(std::vector<agent_effect> effects) {
 }
 
 void simulated_agent::begin(start_work what) {
+  const std::string print = work_print(what.what);
+  prints_[what.lease] = print;
+  if (auto kept = spool_.find(print); kept != spool_.end()) {
+    ++from_spool;
+    w_.note(identity_ + " has the answer to " + what.lease);
+    return apply(leases_->finished(what.lease, what.epoch, kept->second, now()));
+  }
   const bool hangs = hangs_next > 0 && hangs_next-- > 0;
   working_[{what.lease, what.epoch}] = hangs;
   w_.note(identity_ + " begins " + what.lease + " epoch " + std::to_string(what.epoch) + (hangs ? ", hangs" : ""));
@@ -102,6 +118,7 @@ void simulated_agent::begin(start_work what) {
     return;
   lease_answer answer = std::string("not an evaluation");
   if (const auto* asked = std::get_if<evaluate_work>(&what.what)) {
+    asked_[what.lease] = asked->what.id;
     evaluation e = measured(*asked);
     if (lies_next > 0 && lies_next-- > 0) {
       w_.note(identity_ + " lies about " + what.lease);
@@ -118,6 +135,9 @@ void simulated_agent::finish(const std::string& lease, std::uint64_t epoch, leas
   if (working_.erase({lease, epoch}) == 0)
     return;
   w_.note(identity_ + " ends " + lease + " epoch " + std::to_string(epoch));
+  const auto* got = std::get_if<evaluation>(&answer);
+  if (auto print = prints_.find(lease); got && print != prints_.end() && asked_[lease] == got->candidate)
+    spool_[print->second] = *got;
   apply(leases_->finished(lease, epoch, std::move(answer), now()));
 }
 

@@ -1,5 +1,5 @@
 // One agent of the simulated cluster: the real job table (agent_leases) with the real service's habits (hello, heartbeat, repeated answers) and
-// made-up devices, which take their time, hang or lie. A crash loses everything but the name.
+// made-up devices, which take their time, hang or lie. A crash loses everything but the name and the spool.
 #pragma once
 
 #include "actors/agent_introduction.hpp"
@@ -26,6 +26,7 @@ public:
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] std::uint32_t held() const { return leases_ ? leases_->held() : 0; }
 
+  std::uint32_t from_spool = 0;                // answered without work
   std::uint32_t hangs_next = 0, lies_next = 0; // so many of the coming evaluations
 
 private:
@@ -47,6 +48,9 @@ private:
   agent_introduction introduction_;
   std::optional<agent_leases> leases_;
   std::map<std::pair<std::string, std::uint64_t>, bool> working_; // true: hangs until it is stopped
+  std::map<std::string, std::string> prints_;                     // lease -> print of its work
+  std::map<std::string, candidate_id> asked_;                     // lease -> the candidate that it is about
+  std::map<std::string, evaluation> spool_;                       // print -> answer: its disk
 };
 
 /// What a made-up device says of a candidate: the same whoever measures it.

@@ -130,7 +130,13 @@ void simulated_scheduler::say(const std::string& agent, message what) {
 void simulated_scheduler::hear(const std::string& agent, message what) {
   if (auto* hello = std::get_if<agent_hello>(&what)) {
     life_->agents.insert(agent);
-    step(dispatch::hello{agent, std::move(*hello)});
+    std::vector<std::string> holds;
+    for (const auto& print : hello->kept)
+      life_->holders[print] = agent;
+    for (const auto& [task, k] : life_->tasks)
+      if (auto holder = life_->holders.find(work_print(k.what)); holder != life_->holders.end() && holder->second == agent)
+        holds.push_back(task);
+    step(dispatch::hello{agent, std::move(*hello), std::move(holds)});
   } else if (std::holds_alternative<agent_heartbeat>(what)) {
     if (!life_->agents.contains(agent))
       return say(agent, agent_welcome{life_->identity, protocol_version});
@@ -191,14 +197,17 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
     if (whose != nullptr)
       w_.later(0, 0, [this, to = *whose, why = e->reason] { step(to.session, search::late{to.number, to.attempt, why}); });
   } else if (const auto* e = std::get_if<dispatch::acknowledge>(&what)) {
+    if (life_->answer != nullptr && std::holds_alternative<evaluation>(life_->answer->answer))
+      books_.check_not_awaited(*e);
     if (!life_->settled.awaits_disk(e->lease, e->agent, e->epoch))
-      acknowledge(e->agent, e->lease, e->epoch);
+      acknowledge(e->agent, e->lease, e->epoch, false);
   } else if (const auto* e = std::get_if<dispatch::requeued>(&what)) {
     books_.ended(e->task);
     w_.note("requeue " + e->task + ": " + e->reason);
   } else if (const auto* e = std::get_if<dispatch::agent_gone>(&what)) {
     books_.agent_gone(e->agent);
     life_->agents.erase(e->agent);
+    std::erase_if(life_->holders, [&](const auto& each) { return each.second == e->agent; });
     w_.note("gone " + e->agent + ": " + e->reason);
   }
 }
@@ -220,13 +229,13 @@ void simulated_scheduler::answer(const origin& whose, std::optional<evaluation> 
 
 void simulated_scheduler::durable(const std::string& task) {
   if (auto to = life_->settled.durable(task))
-    acknowledge(to->agent, task, to->epoch);
+    acknowledge(to->agent, task, to->epoch, true);
 }
 
-void simulated_scheduler::acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch) {
+void simulated_scheduler::acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch, bool counted) {
   if (const origin* whose = life_->settled.origin_of(lease))
     books_.check_acknowledged(lease, epoch, &disks_.at(whose->session), whose->number, whose->attempt, whose->verification);
-  say(agent, result_acknowledged{lease, epoch});
+  say(agent, result_acknowledged{lease, epoch, counted});
 }
 
 // ---- sessions
@@ -315,6 +324,9 @@ void simulated_scheduler::submit_task(std::string task, origin whose, evaluate_w
     asked.on = openings_.at(whose.session).on;
     asked.hardware = "simulated";
     asked.limit_s = 10;
+    if (!life_->holders.empty())
+      if (auto holder = life_->holders.find(work_print(life_->tasks[task].what)); holder != life_->holders.end())
+        asked.holder = holder->second;
     step(std::move(asked));
   });
 }

@@ -41,6 +41,7 @@ private:
     dispatch::settlements<origin> settled{4096};
     std::map<std::string, kept> tasks;
     std::set<std::string> agents;
+    std::map<std::string, std::string> holders;                           // print -> the agent that keeps its answer
     std::map<std::string, search::session> sessions;
     std::map<std::pair<std::string, node_number>, std::string> under_way; // a proposal's newest task
     std::vector<std::pair<std::uint64_t, std::string>> verified;          // (events, task): acknowledged once so many are durable
@@ -55,7 +56,7 @@ private:
   void open(const std::string& session);
   void submit_task(std::string task, origin whose, evaluate_work what);
   void durable(const std::string& task);
-  void acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch);
+  void acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch, bool counted);
   void say(const std::string& agent, message what);
   void answer(const origin& whose, std::optional<evaluation> got, const std::string& why);
   void carry_out(const dispatch::effect& what);

@@ -1,6 +1,7 @@
 // A cluster of real processes on loopback: a scheduler, agents, people's commands. Keys decide who comes in; an agent that is killed gives its work
 // back; a scheduler that is killed goes on where it was.
 #include "actors/client_port.hpp"
+#include "kb/lmdb.hpp"
 #include "scheduler/child.hpp"
 
 #include <csignal>
@@ -111,6 +112,17 @@ struct cluster {
   }
 };
 
+/// Read beside its owner.
+std::size_t answers_in(const std::filesystem::path& spool) {
+  auto env = kb::lmdb::open_environment(spool, MDB_RDONLY, 256u << 20);
+  kb::lmdb::transaction txn;
+  MDB_stat found{};
+  MDB_dbi table = 0;
+  if (!env || kb::lmdb::transaction::begin(env->get(), MDB_RDONLY, txn) || mdb_dbi_open(txn.get(), nullptr, 0, &table) || mdb_stat(txn.get(), table, &found))
+    return 0;
+  return found.ms_entries;
+}
+
 std::vector<std::string> short_session(const std::string& evaluations) {
   return {"submit", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", evaluations, "--baselines", "none", "--seed", "1"};
 }
@@ -167,6 +179,60 @@ TEST_CASE("a session survives the death of an agent and of the scheduler, and en
   CHECK(two->wait_for(std::chrono::seconds(30)) == 0);
   ::kill(again->pid(), SIGTERM);
   CHECK(again->wait_for(std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("what an agent finished while nobody listened is kept through its own death, and counted when both are back") {
+  cluster c;
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client")})
+    c.new_key(name, role);
+  auto scheduler = c.serve();
+  REQUIRE(scheduler);
+  const std::string name = "keeper" + std::to_string(c.port);
+  const auto spool = std::filesystem::temp_directory_path() / "kevolve-test-agent-cache" / "spool" / ("fleet." + name);
+  auto agent = c.agent("fleet", name);
+  REQUIRE(agent);
+  REQUIRE(c.await_agents(1));
+  const auto submitted = c.ask(short_session("20"));
+  INFO(submitted.err);
+  REQUIRE(submitted.status == 0);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  const auto evaluated = [&] { return c.show(session)["evaluations"].get<int>(); };
+  for (int i = 0; i < 600 && evaluated() < 3; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  REQUIRE(evaluated() >= 3);
+  ::kill(scheduler->pid(), SIGKILL);
+  CHECK(scheduler->wait_for(std::chrono::seconds(10)) == 128 + SIGKILL);
+
+  std::size_t kept = 0, before = 0;
+  for (int i = 0, still = 0; i < 600 && still < 40; ++i) { // until it has finished what it held: nothing new for four seconds
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    kept = answers_in(spool);
+    still = kept > 0 && kept == before ? still + 1 : 0;
+    before = kept;
+  }
+  REQUIRE(kept > 0);
+  ::kill(agent->pid(), SIGKILL);
+  CHECK(agent->wait_for(std::chrono::seconds(10)) == 128 + SIGKILL);
+
+  auto again = c.serve();
+  REQUIRE(again);
+  auto back = c.agent("fleet", name);
+  REQUIRE(back);
+  const auto watched = c.ask({"sessions", "watch", session});
+  const std::string told = text_of(c.file(name + ".err"));
+  INFO(watched.err << text_of(c.file("serve.err")) << told);
+  REQUIRE(watched.status == 0);
+  const json end = c.show(session);
+  CHECK(end["evaluations"] == 20);
+  CHECK(end["outcomes"]["infrastructure"] == 0);
+  CHECK(told.find("that no scheduler has counted") != std::string::npos);
+  CHECK(told.find("answers given without work") != std::string::npos);
+  for (auto* each : {&*back, &*again}) {
+    ::kill(each->pid(), SIGTERM);
+    CHECK(each->wait_for(std::chrono::seconds(30)) == 0);
+  }
+  CHECK(answers_in(spool) == 0); // all were counted
+  std::filesystem::remove_all(spool);
 }
 
 TEST_CASE("nobody comes in without a key on the list, with another role's, or with a revoked one") {

@@ -1,0 +1,211 @@
+#include "actors/answer_spool.hpp"
+
+#include "kb/lmdb.hpp"
+#include "protocol/codec.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <set>
+#include <sys/file.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace kevolve {
+namespace {
+
+namespace fs = std::filesystem;
+namespace lmdb = kb::lmdb;
+
+/// One record: when it was kept, and the answer.
+struct kept_answer {
+  double at_s = 0; // Unix time
+  evaluation answer;
+};
+template <class Inspector>
+bool inspect(Inspector& f, kept_answer& x) {
+  return f.object(x).fields(f.field("at_s", x.at_s), f.field("answer", x.answer));
+}
+
+double unix_now_s() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+class lmdb_spool final : public answer_spool {
+public:
+  lmdb_spool(int lock, lmdb::environment env, const spool_bounds& bounds) : lock_(lock), env_(std::move(env)), bounds_(bounds) {}
+  lmdb_spool(const lmdb_spool&) = delete;
+  lmdb_spool& operator=(const lmdb_spool&) = delete;
+  ~lmdb_spool() override {
+    {
+      std::lock_guard lock(mutex_);
+      (void)write({}, {});
+    }
+    env_.reset();
+    ::close(lock_);
+  }
+
+  /// Reads what lies there; what cannot be read goes.
+  result<void> load() {
+    lmdb::transaction txn;
+    if (int code = lmdb::transaction::begin(env_.get(), 0, txn))
+      return lmdb::failure(code, "the spool");
+    if (int code = mdb_dbi_open(txn.get(), nullptr, 0, &table_))
+      return lmdb::failure(code, "the spool's table");
+    {
+      lmdb::cursor all;
+      if (int code = lmdb::cursor::open(txn.get(), table_, all))
+        return lmdb::failure(code, "the spool's table");
+      std::string_view key, value;
+      for (int code = all.get(key, value, MDB_FIRST); code != MDB_NOTFOUND; code = all.get(key, value, MDB_NEXT)) {
+        if (code)
+          return lmdb::failure(code, "reading the spool");
+        auto got = decode<kept_answer>(value);
+        if (!got || unix_now_s() - got->at_s > bounds_.age_s)
+          dropped_.insert(std::string(key));
+        else
+          ages_[std::string(key)] = got->at_s;
+      }
+    }
+    if (int code = txn.commit())
+      return lmdb::failure(code, "the spool");
+    std::lock_guard lock(mutex_);
+    return write({}, {});
+  }
+
+  result<void> keep(const std::string& print, const evaluation& answer) override {
+    std::lock_guard lock(mutex_);
+    while (ages_.size() >= bounds_.answers)
+      drop(std::min_element(ages_.begin(), ages_.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first);
+    const double now = unix_now_s();
+    KEVOLVE_TRY_VOID(write(print, encode(kept_answer{now, answer})));
+    dropped_.erase(print);
+    ages_[print] = now;
+    return {};
+  }
+
+  std::optional<evaluation> find(const std::string& print) override {
+    std::lock_guard lock(mutex_);
+    if (!ages_.contains(print))
+      return std::nullopt;
+    lmdb::transaction txn;
+    MDB_val key = lmdb::as_value(print), value{};
+    if (lmdb::transaction::begin(env_.get(), MDB_RDONLY, txn) || mdb_get(txn.get(), table_, &key, &value))
+      return std::nullopt;
+    auto got = decode<kept_answer>(lmdb::as_view(value));
+    return got ? std::optional(std::move(got->answer)) : std::nullopt;
+  }
+
+  void forget(const std::string& print) override {
+    std::lock_guard lock(mutex_);
+    drop(print);
+    if (dropped_.size() >= 64) // otherwise with the next answer, or at the end
+      (void)write({}, {});
+  }
+
+  std::vector<std::string> prints() override {
+    std::lock_guard lock(mutex_);
+    std::vector<std::pair<double, std::string>> ordered;
+    for (const auto& [print, at] : ages_)
+      ordered.emplace_back(-at, print);
+    std::sort(ordered.begin(), ordered.end());
+    std::vector<std::string> newest;
+    for (auto& each : ordered)
+      newest.push_back(std::move(each.second));
+    return newest;
+  }
+
+private:
+  void drop(std::string print) {
+    if (ages_.erase(print))
+      dropped_.insert(std::move(print));
+  }
+
+  /// One transaction, synced: what was dropped goes, and the answer (unless `print` is empty) comes.
+  result<void> write(const std::string& print, const std::string& bytes) {
+    if (print.empty() && dropped_.empty())
+      return {};
+    lmdb::transaction txn;
+    if (int code = lmdb::transaction::begin(env_.get(), 0, txn))
+      return lmdb::failure(code, "the spool");
+    for (const auto& gone : dropped_) {
+      MDB_val key = lmdb::as_value(gone);
+      if (int code = mdb_del(txn.get(), table_, &key, nullptr); code && code != MDB_NOTFOUND)
+        return lmdb::failure(code, "the spool");
+    }
+    if (!print.empty()) {
+      MDB_val key = lmdb::as_value(print), value = lmdb::as_value(bytes);
+      if (int code = mdb_put(txn.get(), table_, &key, &value, 0))
+        return lmdb::failure(code, "keeping an answer in the spool");
+    }
+    if (int code = txn.commit())
+      return lmdb::failure(code, "keeping an answer in the spool");
+    dropped_.clear();
+    return {};
+  }
+
+  const int lock_;
+  lmdb::environment env_;
+  const spool_bounds bounds_;
+  MDB_dbi table_ = 0;
+  std::mutex mutex_; // guards what follows
+  std::map<std::string, double> ages_;  // print -> when it was kept
+  std::set<std::string> dropped_;       // still in the database
+};
+
+result<std::unique_ptr<answer_spool>> open_at(int lock, const fs::path& folder, const spool_bounds& bounds) {
+  auto env = lmdb::open_environment(folder, 0, bounds.map_bytes);
+  if (!env) {
+    ::close(lock);
+    return env.error();
+  }
+  auto made = std::make_unique<lmdb_spool>(lock, std::move(*env), bounds);
+  KEVOLVE_TRY_VOID(made->load());
+  return std::unique_ptr<answer_spool>(std::move(made));
+}
+
+result<int> locked(const fs::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  const fs::path file = folder / "owner";
+  const int lock = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0)
+    return error{errc::io, "the spool's '" + file.string() + "': " + std::strerror(errno)};
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock);
+    return error{errc::busy, "the spool in '" + folder.string() + "' belongs to another agent that runs: give each its own --cache"};
+  }
+  return lock;
+}
+
+} // namespace
+
+result<std::unique_ptr<answer_spool>> open_spool(const fs::path& folder, std::string& remark, const spool_bounds& bounds) {
+  KEVOLVE_TRY(lock, locked(folder));
+  auto opened = open_at(lock, folder, bounds);
+  if (opened || opened.error().code != errc::damaged)
+    return opened;
+  const fs::path aside = folder / ("damaged-" + std::to_string(static_cast<long>(unix_now_s())) + ".mdb");
+  std::error_code failed;
+  fs::rename(folder / "data.mdb", aside, failed);
+  if (failed)
+    return opened;
+  remark = opened.error().message + ": put aside as '" + aside.string() + "', a new spool is begun";
+  KEVOLVE_TRY(again, locked(folder));
+  return open_at(again, folder, bounds);
+}
+
+result<std::unique_ptr<answer_spool>> open_free_spool(const fs::path& folder, std::string agent, std::string& remark) {
+  constexpr int agents_of_one_name = 64;
+  for (char& c : agent)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && (c != '.' || &c == agent.data()))
+      c = '_';
+  for (int n = 1;; ++n) {
+    auto opened = open_spool(folder / (n == 1 ? agent : agent + '.' + std::to_string(n)), remark);
+    if (opened || opened.error().code != errc::busy || n == agents_of_one_name)
+      return opened;
+  }
+}
+
+} // namespace kevolve
