@@ -1,8 +1,8 @@
 #include "protocol/json_fields.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/source_text.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 namespace kevolve {
 namespace {
@@ -17,9 +17,7 @@ std::string common_language(const std::string& name) {
 result<source_file> read_source(const json_place& at) {
   KEVOLVE_TRY(path_at, at.field("path", "a relative path"));
   KEVOLVE_TRY(path, path_at.text());
-  const std::filesystem::path parsed(path);
-  bool climbs = std::any_of(parsed.begin(), parsed.end(), [](const auto& part) { return part == ".."; });
-  if (path.empty() || parsed.is_absolute() || climbs || path.find('\0') != std::string::npos)
+  if (!is_source_path(path))
     return path_at.wrong("a relative path without ..");
   KEVOLVE_TRY(content_at, at.field("content", "the file's text"));
   KEVOLVE_TRY(content, content_at.text());

@@ -205,17 +205,18 @@ public:
   }
   bool get(std::string& value) {
     std::string_view view;
-    return in_.read_string(view) && (value.assign(view), true);
+    return in_.read_string(view) && (value = std::string(view), true); // assign would take twice its length
   }
   template <class T>
   bool get(std::vector<T>& values) {
     std::size_t count = 0;
-    if (!in_.read_array(count) || !in_.enter())
+    if (!in_.read_array(count) || !in_.enter() || !in_.charge(count * sizeof(T))) // before anything is allocated; a count is at most the bytes that remain
       return false;
-    values.clear(); // grown by what really decodes, so a lying length allocates nothing
+    values.clear();
+    values.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       T value{};
-      if (!in_.charge(sizeof(T)) || !get(value))
+      if (!get(value))
         return false;
       values.push_back(std::move(value));
     }

@@ -8,8 +8,8 @@ namespace kevolve::limits {
 
 inline constexpr std::size_t frame_bytes = 8u << 20;        // ZMQ_MAXMSGSIZE; larger things travel as blobs in chunks
 inline constexpr std::size_t decode_depth = 16;             // deepest message we send is 9
-inline constexpr std::size_t decode_slack = 1u << 20;       // memory of elements that any value may take,
-inline constexpr std::size_t decode_expansion = 32;         // and per byte of input: an empty string is 1 byte there and 32 here
+inline constexpr std::size_t decode_slack = 4u << 20;       // memory of elements that any value may take: what our own messages below 1 MiB need,
+inline constexpr std::size_t decode_expansion = 2;          // and per byte of input; with the strings' own memory at most 4 (an empty string is 1 byte there and 32 here)
 inline constexpr std::size_t log_bytes = 64u << 10;         // compiler messages kept per evaluation
 inline constexpr std::size_t source_bytes = 1u << 20;       // per candidate
 inline constexpr std::size_t specification_bytes = 64u << 20; // an operator file

@@ -1,5 +1,6 @@
 #include "protocol/source_text.hpp"
 
+#include <algorithm>
 #include <cctype>
 
 namespace kevolve {
@@ -71,6 +72,18 @@ std::vector<token> tokens_of(std::string_view s, bool python) {
     i = end;
   }
   return out;
+}
+
+bool is_source_path(std::string_view path) {
+  if (path.empty() || path.front() == '/' || path.find('\0') != path.npos)
+    return false;
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    if (path.substr(at, end - at) == "..")
+      return false;
+    at = end + 1;
+  }
+  return true;
 }
 
 } // namespace kevolve

@@ -18,4 +18,7 @@ struct token {
 /// Comments and white space left out. `python`: '#' begins a comment; otherwise // and /* */, and '#' is a sign.
 std::vector<token> tokens_of(std::string_view source, bool python);
 
+/// Whether a source file may have this path: relative, with no part "..", no NUL, and not empty.
+bool is_source_path(std::string_view path);
+
 } // namespace kevolve

@@ -1,5 +1,6 @@
 #include "scheduler/leader_files.hpp"
 
+#include "protocol/source_text.hpp"
 #include "protocol/trace_format.hpp"
 #include "scheduler/quantity.hpp"
 
@@ -34,7 +35,7 @@ result<std::filesystem::path> write_candidate(const std::filesystem::path& folde
   const std::string entry_file = what.build.entry_point.substr(0, what.build.entry_point.find("::"));
   for (const source_file& source : what.sources) {
     const std::filesystem::path relative(source.path);
-    if (relative.is_absolute() || source.path.find("..") != std::string::npos)
+    if (!is_source_path(source.path))
       return error{errc::specification, fmt::format("candidate {}: source path: found '{}', expected a relative path without ..", short_id(what.id), source.path)};
     KEVOLVE_TRY_VOID(write_file(folder / relative, source.content));
     if (source.path == entry_file)

@@ -1,6 +1,7 @@
 // The wire and the store's bytes: every message and event there and back, pinned bytes of version 1, and hostile bytes.
 #include "protocol/codec.hpp"
 #include "protocol/event.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/message.hpp"
 #include "protocol/rng.hpp"
 
@@ -197,4 +198,22 @@ TEST_CASE("a frame of tiny elements cannot make the reader allocate without boun
   auto decoded = decode<std::vector<workload_timing>>(bytes);
   REQUIRE_FALSE(decoded);
   CHECK(decoded.error().message.find("memory") != std::string::npos);
+}
+
+TEST_CASE("a traced graph of very many operations is within what the reader may allocate") {
+  problem large = sample_problem();
+  graph& g = *large.op.traced;
+  const graph_node one{"aten.convolution.default",
+                       {{"input", {argument_kind::value, "relu_12", 0, false, {}}}, {"weight", {argument_kind::value, "layer3_conv1_weight", 0, false, {}}}, {"bias", {}},
+                        {"stride", {argument_kind::list, "", 0, false, {{argument_kind::expression, "1", 0, false, {}}, {argument_kind::expression, "1", 0, false, {}}}}},
+                        {"transposed", {argument_kind::boolean, "", 0, false, {}}}, {"groups", {argument_kind::expression, "1", 0, false, {}}}},
+                       {{"conv_13", dtype::float32, {"N", "256", "14", "14"}}}};
+  for (const std::size_t nodes : {100u, 2'000u, 15'000u}) {
+    g.nodes.assign(nodes, one);
+    const std::string bytes = encode(message(lease_granted{"l", 1, 60, evaluate_work{.subject = large, .what = sample_candidate()}}));
+    INFO(nodes << " operations, " << bytes.size() << " bytes");
+    REQUIRE(bytes.size() < limits::frame_bytes);
+    auto decoded = decode<message>(bytes);
+    CHECK_MESSAGE(decoded, (decoded ? std::string() : decoded.error().message));
+  }
 }

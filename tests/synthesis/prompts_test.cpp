@@ -174,6 +174,13 @@ TEST_CASE("answers are taken as models write them") {
     CHECK(got->files[0].content == kernel);
     CHECK(got->idea == "x");
   }
+  SUBCASE("a file outside the candidate's folder is refused in words for the model") {
+    for (const char* path : {"/etc/tile.h", "../tile.h", "a/../../tile.h"}) {
+      auto got = read_answer(std::string("### kernel.cpp\n```cpp\n") + kernel + "```\n```cpp title=" + path + "\nint t;\n```\n", cpp(), none);
+      REQUIRE_FALSE(got);
+      CHECK(got.error().message.find("expected a relative path") != std::string::npos);
+    }
+  }
   SUBCASE("several files, named in headings and fences") {
     auto got = read_answer(std::string("### kernel.cpp\n```cpp\n") + kernel + "```\n```cpp title=tile.h\nint t;\n```\n", cpp(), none);
     REQUIRE(got);

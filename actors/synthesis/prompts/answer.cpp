@@ -2,6 +2,7 @@
 
 #include "actors/synthesis/schedule_text.hpp"
 #include "protocol/limits.hpp"
+#include "protocol/source_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -243,6 +244,9 @@ result<std::vector<source_file>> whole_files(const std::vector<block>& blocks, c
   }
   if (files.size() > files_at_most)
     return for_model(fmt::format("found {} files, expected at most {}", files.size(), files_at_most));
+  for (const source_file& file : files)
+    if (!is_source_path(file.path))
+      return for_model(fmt::format("found a file named '{}', expected a relative path without ..", file.path));
   return files;
 }
 

@@ -1,0 +1,73 @@
+// What comes in on the wire: decoding is bounded before it allocates, and what decodes has one form that is read back as itself.
+#include "protocol/check.hpp"
+#include "protocol/client.hpp"
+#include "protocol/codec.hpp"
+#include "protocol/message.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+#include <cstdio>
+
+namespace kevolve::fuzz {
+namespace {
+
+constexpr std::size_t slack = (4u << 20) + (64u << 10); // the elements that any frame may have (limits::decode_slack), the value itself, errors
+
+evaluate_work some_work() {
+  evaluate_work w;
+  w.subject.op.name = "rms_norm";
+  w.on = *target_from_string("cpu/x86-64-v4/cpp");
+  w.what.id = std::string(64, 'a');
+  w.what.sources.push_back({"kernel.cpp", "int kevolve_run();"});
+  w.anchors.push_back(w.what);
+  w.baselines = {"eager", "compile"};
+  evaluation known;
+  known.candidate = w.what.id;
+  known.timings.push_back({});
+  w.known.push_back(known);
+  return w;
+}
+
+template <class T>
+void read_as(std::string_view bytes) {
+  memory::begin_peak();
+  auto got = decode<T>(bytes);
+  if (memory::peak() > 4 * bytes.size() + slack)
+    std::fprintf(stderr, "%zu bytes took %zu of memory; decoded: %d\n", bytes.size(), memory::peak(), got.has_value());
+  KEVOLVE_CHECK(memory::peak() <= 4 * bytes.size() + slack);
+  if (!got) {
+    KEVOLVE_CHECK(!got.error().message.empty());
+    return;
+  }
+  const std::string canonical = encode(*got);
+  auto again = decode<T>(canonical);
+  KEVOLVE_CHECK(again.has_value());
+  KEVOLVE_CHECK(encode(*again) == canonical);
+}
+
+} // namespace
+
+std::vector<std::string> seeds() {
+  std::vector<std::string> all;
+  agent_hello hello{"fleet.host", "fleet.host/1", protocol_version, {{"cpu0", "cpu-x86_64", *target_from_string("cpu/x86-64-v4/cpp"), 2, "g++ 12"}}, 2, {std::string(64, 'b')}};
+  evaluation answer;
+  answer.candidate = std::string(64, 'a');
+  answer.log = "a log";
+  const message every[] = {hello, agent_heartbeat{1, 0.5}, lease_accepted{"s/1/1", 1}, lease_finished{"s/1/1", 1, answer}, lease_finished{"s/1/1", 1, std::string("it broke")}, agent_goodbye{"over"},
+                           agent_welcome{"kevolve/1", 1}, lease_granted{"s/1/1", 1, 60, some_work()}, lease_granted{"t", 2, 60, trace_work{"a.py", "cpu"}}, lease_cancelled{"s/1/1", 1},
+                           result_acknowledged{"s/1/1", 1, true}, agent_drain{30}};
+  for (const message& m : every)
+    all.push_back(encode(envelope{protocol_version, "fleet.host/1", "", all.size() + 1, m}));
+  all.push_back(encode(client_request{client_protocol_version, "sessions", "", std::nullopt}));
+  for (const std::string& each : {std::string(), std::string(16, 'x')}) { // bombs: much memory for few bytes
+    hello.kept.assign(300'000, each);
+    all.push_back(encode(envelope{protocol_version, "fleet.host/1", "", 1, hello}));
+  }
+  return all;
+}
+
+void fuzz_bytes(std::string_view bytes) {
+  read_as<envelope>(bytes);
+  read_as<client_request>(bytes);
+}
+
+} // namespace kevolve::fuzz

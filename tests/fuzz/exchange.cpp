@@ -1,0 +1,161 @@
+// Sequences of messages, and of the clock, into the scheduler's dispatcher and an agent's job table, both as they are. What always holds: the counts
+// add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it.
+#include "actors/agent_leases.hpp"
+#include "actors/dispatch_logic.hpp"
+#include "protocol/check.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+#include <map>
+#include <set>
+
+namespace kevolve::fuzz {
+namespace {
+
+struct script {
+  std::string_view bytes;
+  bool more() const { return !bytes.empty(); }
+  unsigned next() {
+    if (bytes.empty())
+      return 0;
+    const auto value = static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    return value;
+  }
+};
+
+class exchange {
+public:
+  void act(script& in) {
+    const std::string agent = "a" + std::to_string(in.next() % 4), task = "t" + std::to_string(in.next() % 16);
+    const std::uint64_t epoch = in.next() % 6;
+    switch (in.next() % 12) {
+      case 0: case 1: {
+        dispatch::submit s;
+        s.task = task, s.owner = "s" + std::to_string(epoch % 3), s.priority = static_cast<int>(epoch % 2), s.on = {"cpu", "", "cpp"}, s.limit_s = 1 + static_cast<double>(in.next() % 60);
+        s.holder = in.next() % 4 ? "" : agent;
+        return step(s);
+      }
+      case 2: case 3: {
+        agent_hello h{agent, agent + "/" + std::to_string(epoch % 3), protocol_version, {}, in.next() % 3, {}};
+        for (unsigned n = in.next() % 3; n > 0; --n)
+          h.devices.push_back({"d" + std::to_string(n), "hw", target{"cpu", "", in.next() % 8 ? "cpp" : "other"}, in.next() % 4, {}});
+        return step(dispatch::hello{agent, h, in.next() % 2 ? std::vector<std::string>{task, "t3"} : std::vector<std::string>{}});
+      }
+      case 4: return step(dispatch::heartbeat{agent});
+      case 5: step(dispatch::withdraw{task}); epochs_.erase(task); return; // its name may come again
+      case 6: return step(dispatch::accepted{agent, task, epoch});
+      case 7: return step(dispatch::finished{agent, task, epoch, in.next() % 4 == 0, "why"});
+      case 8: {
+        const auto holder = held_.find(task); // an honest one
+        return holder == held_.end() ? step(dispatch::heartbeat{agent}) : step(dispatch::finished{holder->second.first, task, holder->second.second, in.next() % 4 == 0, "why"});
+      }
+      case 9: return in.next() % 2 ? step(dispatch::lost{agent, "gone"}) : step(dispatch::goodbye{agent, "bye"});
+      case 10: return step(dispatch::drain{agent, 1});
+      default:
+        now_s_ += in.next() % 8 == 0 ? static_cast<double>(in.next()) : 0.1 * (in.next() % 40);
+        return step(dispatch::tick{in.next() % 16 ? 0.0 : 3.0});
+    }
+  }
+
+private:
+  void step(dispatch::input what) {
+    for (const auto& effect : logic_.step(std::move(what), now_s_))
+      std::visit([this](const auto& e) { on(e); }, effect);
+    const auto t = logic_.totals();
+    KEVOLVE_CHECK(t.submitted == t.queued + t.leased + t.delivered + t.failed + t.cancelled);
+    KEVOLVE_CHECK(t.leased == held_.size());
+    for (int n = 0; n < 4; ++n)
+      if (const auto standing = logic_.standing_of("a" + std::to_string(n)))
+        KEVOLVE_CHECK(standing->leases <= standing->credit);
+  }
+  void on(const dispatch::grant& e) {
+    KEVOLVE_CHECK(!held_.contains(e.lease) && e.epoch > epochs_[e.lease]);
+    KEVOLVE_CHECK(e.deadline_s > 0);
+    epochs_[e.lease] = e.epoch;
+    held_[e.lease] = {e.agent, e.epoch};
+  }
+  void on(const dispatch::deliver& e) {
+    auto holder = held_.find(e.task);
+    KEVOLVE_CHECK(holder != held_.end() && holder->second == std::pair(e.agent, e.epoch));
+    held_.erase(holder);
+    epochs_.erase(e.task); // its name may come again
+  }
+  void on(const dispatch::revoke& e) { KEVOLVE_CHECK(held_.contains(e.lease)), held_.erase(e.lease); }
+  void on(const dispatch::requeued& e) { held_.erase(e.task); }
+  void on(const dispatch::give_up& e) {
+    if (e.reason.find("already here") == std::string::npos)
+      held_.erase(e.task), epochs_.erase(e.task);
+  }
+  template <class Other>
+  void on(const Other&) {}
+
+  dispatch::dispatcher logic_{[] {
+    dispatch::options few;
+    few.queue_bound = 10;
+    return few;
+  }()};
+  std::map<std::string, std::pair<std::string, std::uint64_t>> held_;
+  std::map<std::string, std::uint64_t> epochs_;
+  double now_s_ = 1;
+};
+
+/// An agent's table: never more than its bound; each start is stopped or answered once; nothing is answered that was never granted.
+class table {
+public:
+  void act(script& in) {
+    const std::string lease = "t" + std::to_string(in.next() % 8);
+    const std::uint64_t epoch = in.next() % 4;
+    switch (in.next() % 6) {
+      case 0: case 1: return carry_out(leases_.granted({lease, epoch, static_cast<double>(in.next()), trace_work{}}, now()));
+      case 2: started_.erase({lease, epoch}); return carry_out(leases_.cancelled({lease, epoch}));
+      case 3: leases_.acknowledged({lease, epoch, in.next() % 2 == 0}); return;
+      case 4: return carry_out(leases_.finished(lease, epoch, std::string("answer"), now()));
+      default: now_ms_ += in.next() * 100; return carry_out(leases_.tick(now()));
+    }
+  }
+
+private:
+  agent_leases::time now() const { return agent_leases::time{std::chrono::milliseconds(now_ms_)}; }
+  void carry_out(const std::vector<agent_effect>& effects) {
+    for (const auto& effect : effects)
+      if (const auto* begin = std::get_if<start_work>(&effect))
+        started_.insert({begin->lease, begin->epoch}), granted_.insert({begin->lease, begin->epoch});
+      else if (const auto* said = std::get_if<message>(&effect))
+        if (const auto* answer = std::get_if<lease_finished>(said))
+          KEVOLVE_CHECK(granted_.contains({answer->lease, answer->epoch}) || std::get<std::string>(answer->answer).find("its bound") != std::string::npos);
+    KEVOLVE_CHECK(leases_.held() <= 4);
+    KEVOLVE_CHECK(leases_.running().size() <= leases_.held());
+  }
+  agent_leases leases_{4};
+  std::set<std::pair<std::string, std::uint64_t>> started_, granted_;
+  std::uint64_t now_ms_ = 1000;
+};
+
+} // namespace
+
+std::vector<std::string> seeds() {
+  std::vector<std::string> all;
+  for (unsigned n = 1; n <= 8; ++n) {
+    std::string bytes;
+    for (unsigned i = 0; i < 160 * n; ++i)
+      bytes += static_cast<char>((i * 2654435761u * n) >> 24);
+    all.push_back(bytes);
+  }
+  all.push_back(std::string("\0\1\1\2\1\1\0\1\1\0\0\1\0\0\5\1\0\1\1\6\0\1\1\7\1", 25)); // hello, submit, accepted, finished
+  return all;
+}
+
+void fuzz_bytes(std::string_view bytes) {
+  if (bytes.size() > 4096)
+    return;
+  script in{bytes};
+  exchange scheduler;
+  while (in.more())
+    scheduler.act(in);
+  script again{bytes};
+  table agent;
+  while (again.more())
+    agent.act(again);
+}
+
+} // namespace kevolve::fuzz
