@@ -193,6 +193,15 @@ TEST_CASE("the group's CPU time is what its members used, in seconds") {
   reaped(m);
 }
 
+TEST_CASE("the CPU time of a group whose folders are gone is unknown, not none") {
+  const auto g = group();
+  if (!g || g->cpu_s() < 0)
+    return; // said by the test before
+  for (const fs::path& folder : folders_of(*g))
+    fs::remove(folder);
+  CHECK(g->cpu_s() < 0);
+}
+
 TEST_CASE("a member that asks for more memory than the group may have is killed, and counted") {
   const auto g = group();
   if (!g || !g->limits_memory())

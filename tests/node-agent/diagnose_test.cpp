@@ -231,3 +231,14 @@ TEST_CASE("a host whose peak is unknown has no roof of arithmetic") {
   CHECK(e.diagnosed.roofline_fraction == 0);
   CHECK(e.diagnosed.limited_by == bound::latency);
 }
+
+TEST_CASE("only a remark of a vectorised loop says that one was vectorised") {
+  const auto p = products({1024});
+  const auto roofs = plain_roofs();
+  for (const auto& [remark, plain] : {std::pair("3: loop vectorized using 64 byte vectors", false), std::pair("3: loop with 4 iterations completely unrolled", true)}) {
+    auto e = timed({{1024, 1.0}}, false);
+    e.diagnosed.remarks = {remark};
+    diagnose(p, &roofs, e);
+    CHECK(hinted(e, "no vectorised loop") == plain);
+  }
+}

@@ -173,6 +173,7 @@ TEST_CASE("without an anchor a candidate is timed alone") {
   REQUIRE(v.timings.size() == 1);
   CHECK(v.timings[0].comparisons.empty());
   CHECK(v.timings[0].latency_s > 0);
+  CHECK(v.cpu_s > 0); // of the one process that there was
 }
 
 TEST_CASE("several anchors are compared with one after the other, each by its name, and live on for the next candidate") {
@@ -427,6 +428,7 @@ TEST_CASE("the second clock by itself sees a thread that goes on working after t
   CHECK(v.result == outcome::reward_hack);
   CHECK(v.log.find("the candidate's process ") == 0);
   CHECK(v.log.find(" ms") != std::string::npos);
+  CHECK(std::strtod(v.log.c_str() + v.log.find_first_of("0123456789"), nullptr) > 1); // the thread's milliseconds, not their millionth
   one.reset();
   court blind(only({}), {});
   CHECK(blind(ask).result == outcome::passed);
@@ -506,4 +508,15 @@ TEST_CASE("each layer of confinement is described by name, and one that is off l
   CHECK(less.level.find("seccomp (switched off)") != std::string::npos);
   CHECK_FALSE(less.layers.at(4).holds);
   CHECK(open(asking(honest())).sandbox == less.level);
+}
+
+TEST_CASE("an anchor is looked at in timed calls, too") {
+  court judge(only({defence::spots}));
+  const judge_program errs = program_of("errs later", "static long calls; honest(); if (++calls > 40) for (long i = 0; i < axes[0]; ++i) ((float*)out[0].data)[i * 100 + 50] += 1; return 0;");
+  const judge_verdict v = judge(asking(honest(), {errs}));
+  CHECK(v.result == outcome::passed); // no fault of the candidate's
+  REQUIRE(v.notes.size() == 1);
+  CAPTURE(v.notes[0]);
+  CHECK(v.notes[0].find("errs later") == 0);
+  CHECK(v.notes[0].find("while measured") != std::string::npos);
 }

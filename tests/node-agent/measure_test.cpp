@@ -394,3 +394,52 @@ TEST_CASE("thinning keeps the spread in time and geometric means are those of lo
   const double g[] = {1, 4};
   CHECK(geometric_mean(g) == doctest::Approx(2));
 }
+
+TEST_CASE("nothing is called any more once a side has failed, whenever it does") {
+  // A candidate whose n-th request fails: in its first calls, in a hand-shake, while calls are counted, before a block, in a sample.
+  std::size_t complete = 0, failed_at_all = 0;
+  for (std::size_t fails_at = 1; fails_at < 60; ++fails_at) {
+    std::size_t requests = 0, after = 0;
+    bool failed = false;
+    contestant sides[2];
+    for (int i = 0; i < 2; ++i)
+      sides[i].call = [&, i](std::uint32_t, std::uint32_t n) {
+        after += failed;
+        call_end e;
+        e.seconds = 20e-6 + 1e-5 * n;
+        if (i == 0 && ++requests == fails_at)
+          failed = true, e = call_end{misbehaviour::crashed, "was killed", 0};
+        return e;
+      };
+    measure_settings s;
+    s.slots = {1, 2};
+    s.fewest_blocks = s.most_blocks = 6;
+    s.clearly_slower = 1e9;
+    const measurement m = measure(sides[0], &sides[1], s, rng(fails_at));
+    CAPTURE(fails_at);
+    CHECK(after == 0);
+    CHECK(m.candidate.good() == !failed);
+    failed_at_all += failed;
+    complete += !failed;
+  }
+  CHECK(failed_at_all > 30);
+  CHECK(complete > 0); // the last ones fail after the end
+}
+
+TEST_CASE("a loss that is proven ends the first look, as a gain that is promised does") {
+  const auto blocks = [](double candidate_s) {
+    contestant candidate, anchor;
+    candidate.call = [candidate_s](std::uint32_t, std::uint32_t n) { return call_end{misbehaviour::none, {}, 20e-6 + candidate_s * n}; };
+    anchor.call = [](std::uint32_t, std::uint32_t n) { return call_end{misbehaviour::none, {}, 20e-6 + 1e-3 * n}; };
+    measure_settings s;
+    s.slots = {1};
+    s.budget_s = s.hard_budget_s = 600;
+    s.most_blocks = 200;
+    s.most_rounds = 0;
+    const measurement m = measure(candidate, &anchor, s, rng(4));
+    return m.candidate_s.size() / 2;
+  };
+  CHECK(blocks(1.1e-3) < 100); // slower, but not by the factor that ends it at once
+  CHECK(blocks(1.1e-3) >= 6);
+  CHECK(blocks(1e-3) == 200); // equal: neither
+}

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -80,6 +81,7 @@ TEST_CASE("a sandbox tells of each layer how it is done here") {
   CHECK(layer_of(*box, defence::seccomp).detail.find(" instructions") != std::string::npos);
   CHECK(std::stoi(layer_of(*box, defence::seccomp).detail) > 100);
   CHECK(layer_of(*box, defence::landlock).detail.find("ABI ") == 0);
+  CHECK(std::atoi(layer_of(*box, defence::landlock).detail.c_str() + 4) >= 1);
   CHECK(layer_of(*box, defence::descriptors).detail == "the judge's channel and /dev/null");
   CHECK(box->off().bits() == 0);
   CHECK(box->keeper() > 0);
@@ -267,7 +269,10 @@ TEST_CASE("a bubblewrap that is missing or refuses is told with its own words") 
 }
 
 TEST_CASE("namespaces are entered by their handle and end with whoever made them") {
+  const auto descriptors = [] { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()); };
+  const auto at_first = descriptors();
   auto made = namespaces::make(harness());
+  CHECK(descriptors() == at_first + (made ? 1 : 0)); // the handle, and nothing else
   if (!made) {
     test::lacking(made.error().message);
     return;
@@ -288,4 +293,21 @@ TEST_CASE("namespaces are entered by their handle and end with whoever made them
   CHECK(!fs::exists(keeper));
   CHECK(!fs::exists("/proc/" + inside));
   CHECK(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()) == before - 1);
+}
+
+TEST_CASE("a bubblewrap that does not end with what it holds is ended") {
+  std::string folder = (fs::temp_directory_path() / "kevolve-bwrap-test-XXXXXX").string();
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  const std::string path = std::getenv("PATH");
+  std::ofstream(folder + "/bwrap") << "#!/bin/sh\n/bin/sleep 600 &\necho \"{\\\"child-pid\\\": $!}\" >&4\nprintf . >&3\nexec 3>&- 4>&-\nexec /bin/sleep 600\n";
+  fs::permissions(folder + "/bwrap", fs::perms::owner_all);
+  ::setenv("PATH", folder.c_str(), 1);
+  auto made = namespaces::make(harness());
+  ::setenv("PATH", path.c_str(), 1);
+  REQUIRE_MESSAGE(made, (made ? std::string() : made.error().message));
+  const std::string wrapper = "/proc/" + std::to_string((*made)->keeper());
+  REQUIRE(fs::exists(wrapper));
+  made->reset();
+  CHECK(!fs::exists(wrapper));
+  fs::remove_all(folder);
 }

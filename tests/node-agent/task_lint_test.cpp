@@ -71,3 +71,17 @@ TEST_CASE("there is nothing to object to in the operators that ship") {
   }
   CHECK(seen > 30);
 }
+
+TEST_CASE("an objection is dropped only for a size that the operator accepts, odd ones among them") {
+  // Columns beyond the first are left out where there are as many rows as the workload has: only other sizes show that 'x' matters.
+  auto p = read_problem(source / "tests/hostile/operators/rows.json");
+  REQUIRE(p);
+  for (auto& w : p->workloads)
+    w.axes = {{"M", 1}};
+  graph& g = *p->op.traced;
+  // out - mean over rows: nothing is left of it with one row, something with several.
+  g.nodes.push_back({"aten.mean.dim", {{"self", test::of("out")}, {"dim", test::wholes({0})}, {"keepdim", test::flag(true)}}, {{"mean_of_rows", dtype::float32, {"1", "100"}}}});
+  g.nodes.push_back({"aten.sub.Tensor", {{"self", test::of("out")}, {"other", test::of("mean_of_rows")}}, {{"changed", dtype::float32, {"M", "100"}}}});
+  g.outputs = {"changed"};
+  CHECK(objections_to(*p) == "");
+}
