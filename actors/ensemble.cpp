@@ -73,19 +73,28 @@ std::size_t draw_member(const std::vector<ensemble_member>& members, const ensem
   return best;
 }
 
-void class_records::learn(const std::string& operator_class, const std::string& synthesizer, bool gained, double cost_usd) {
-  synthesizer_record& r = by_class[operator_class][synthesizer];
-  ++r.proposals;
-  r.gains += gained;
-  r.cost_usd += cost_usd;
+synthesizer_record& record_of(std::vector<known_synthesizer>& of, const std::string& name) {
+  for (known_synthesizer& each : of)
+    if (each.name == name)
+      return each.record;
+  return of.emplace_back(known_synthesizer{name, {}}).record;
 }
 
-synthesizer_record class_records::of(const std::string& operator_class, const std::string& synthesizer) const {
-  const auto at = by_class.find(operator_class);
-  if (at == by_class.end())
-    return {};
-  const auto record = at->second.find(synthesizer);
-  return record == at->second.end() ? synthesizer_record{} : record->second;
+synthesizer_record find_record(const std::vector<known_synthesizer>& in, const std::string& name) {
+  for (const known_synthesizer& each : in)
+    if (each.name == name)
+      return each.record;
+  return {};
+}
+
+void add_records(std::vector<known_synthesizer>& to, const std::vector<known_synthesizer>& more) {
+  for (const known_synthesizer& each : more) {
+    synthesizer_record& r = record_of(to, each.name);
+    r.proposals += each.record.proposals;
+    r.passed += each.record.passed;
+    r.gains += each.record.gains;
+    r.cost_usd += each.record.cost_usd;
+  }
 }
 
 } // namespace kevolve::search

@@ -4,22 +4,14 @@
 // the only source of chance. Any thread.
 #pragma once
 
+#include "protocol/event.hpp"
 #include "protocol/rng.hpp"
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace kevolve::search {
-
-/// What came of a synthesizer's proposals.
-struct synthesizer_record {
-  std::uint64_t proposals = 0;
-  std::uint64_t gains = 0;          // candidates that were faster than their parent
-  double cost_usd = 0;              // of all proposals
-  bool operator==(const synthesizer_record&) const = default;
-};
 
 struct ensemble_member {
   std::string name;
@@ -41,12 +33,10 @@ std::size_t draw_member(const std::vector<ensemble_member>& members, const ensem
 /// By weight alone.
 std::size_t draw_by_weight(const std::vector<ensemble_member>& members, rng& random);
 
-/// Records by operator class and synthesizer, as plain data that can be stored and merged.
-struct class_records {
-  std::map<std::string, std::map<std::string, synthesizer_record>> by_class;
-  void learn(const std::string& operator_class, const std::string& synthesizer, bool gained, double cost_usd);
-  [[nodiscard]] synthesizer_record of(const std::string& operator_class, const std::string& synthesizer) const;
-  bool operator==(const class_records&) const = default;
-};
+/// The record of that name; a new one where there is none yet.
+synthesizer_record& record_of(std::vector<known_synthesizer>& of, const std::string& name);
+/// All zero where there is none.
+synthesizer_record find_record(const std::vector<known_synthesizer>& in, const std::string& name);
+void add_records(std::vector<known_synthesizer>& to, const std::vector<known_synthesizer>& more);
 
 } // namespace kevolve::search

@@ -143,6 +143,7 @@ void model_synthesizer_shell::on(node_number number, writing::ask& what) {
   asked->step = what.step;
   asked->synthesizer = parts_.name;
   asked->model = seat.model.name;
+  asked->provider = seat.model.provider;
   asked->role = what.step == 0 ? "propose" : "repair";
   asked->instructions = what.instructions;
   asked->turns = what.turns;

@@ -3,6 +3,8 @@
 #include "actors/runtime.hpp"
 
 #include "actors/engine.hpp"
+#include "actors/ensemble.hpp"
+#include "actors/session_state.hpp"
 #include "actors/supervisor.hpp"
 
 #include <algorithm>
@@ -25,6 +27,8 @@ using namespace std::chrono_literals;
 constexpr auto drain_time = 10s; // a pause needs one durable commit; a slow disk gets ten seconds for it
 constexpr std::size_t priors_kept = 8;
 constexpr std::size_t skills_kept = 256;
+constexpr std::size_t sessions_like_it = 8;     // of the same class, whose synthesizers' records a bandit starts from
+constexpr std::size_t sessions_looked_at = 64;  // to find them: a log is read in milliseconds
 
 std::int64_t unix_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -106,6 +110,7 @@ public:
     record->session = opening.session;
     KEVOLVE_TRY_VOID(add_leaders(*record));
     KEVOLVE_TRY_VOID(add_skills(opening));
+    KEVOLVE_TRY_VOID(add_synthesizers(opening));
     return open(std::move(record));
   }
 
@@ -216,6 +221,31 @@ private:
     for (const auto& each : known)
       if (each.hardware == opening.hardware && each.features == features && opening.skills.size() < skills_kept)
         opening.skills.push_back(each.what);
+    return {};
+  }
+
+  /// What the synthesizers did in the newest sessions on operators of the same class, where a bandit chooses among them: recorded like skills.
+  result<void> add_synthesizers(session_opened& opening) const {
+    if (opening.settings.ensemble != ensemble_kind::bandit || opening.settings.synthesizers.size() < 2)
+      return {};
+    const auto features = features_of(opening.subject.op);
+    KEVOLVE_TRY(sessions, memory_.sessions());
+    std::size_t like = 0;
+    for (std::size_t i = 0; i < std::min(sessions.size(), sessions_looked_at) && like < sessions_like_it; ++i) {
+      KEVOLVE_TRY(events, memory_.events(sessions[i].session));
+      const auto* other = events.empty() ? nullptr : std::get_if<session_opened>(&events.front());
+      if (!other || other->hardware != opening.hardware || features_of(other->subject.op) != features)
+        continue;
+      search::session_state state;
+      for (const auto& e : events)
+        state.apply(e);
+      search::add_records(opening.synthesizers, state.synthesizers());
+      ++like;
+    }
+    std::erase_if(opening.synthesizers, [&](const known_synthesizer& each) {
+      const auto& mine = opening.settings.synthesizers;
+      return each.record.proposals == 0 || std::find(mine.begin(), mine.end(), each.name) == mine.end();
+    });
     return {};
   }
 

@@ -153,15 +153,21 @@ bool session::propose_one() {
   return true;
 }
 
-/// By weight where there are weights, else in turn. What is used up is left out, and the others share its turns.
+/// By the bandit where the settings say so, else by weight where there are weights, else in turn. What is used up is left out, and the others
+/// share its turns. The bandit reads what is settled, which is in the log before the proposal is.
 std::string session::next_synthesizer(node_number n) const {
   const auto& settings = state_.settings();
   std::vector<ensemble_member> left;
   for (std::size_t i = 0; i < settings.synthesizers.size(); ++i)
     if (settings.synthesizers[i] == "generator" || !state_.models_unaffordable())
-      left.push_back({settings.synthesizers[i], i < settings.weights.size() ? settings.weights[i] : 1, {}, {}});
+      left.push_back({settings.synthesizers[i], i < settings.weights.size() ? settings.weights[i] : 1, find_record(state_.synthesizers(), settings.synthesizers[i]),
+                      find_record(state_.opening().synthesizers, settings.synthesizers[i])});
   if (left.empty())
     return settings.synthesizers.empty() ? "generator" : "";
+  if (settings.ensemble == ensemble_kind::bandit) {
+    rng draw(settings.seed, n, "synthesizer");
+    return left[draw_member(left, {}, draw)].name;
+  }
   if (settings.weights.empty())
     return left[(n + left.size() - 1) % left.size()].name;
   rng draw(settings.seed, n, "synthesizer");

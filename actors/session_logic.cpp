@@ -359,7 +359,7 @@ void session::withdraw_open(const std::string& reason) {
   while (!state_.open().empty()) {
     auto n = state_.open().begin()->first;
     emit(withdraw{n});
-    close(n, "stopped: " + reason);
+    close(n, std::string(closed_stopped) + ": " + reason);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "actors/session_state.hpp"
 
+#include "actors/ensemble.hpp"
 #include "actors/fitness.hpp"
 #include "protocol/check.hpp"
 #include "protocol/likeness.hpp"
@@ -23,6 +24,15 @@ std::uint32_t hash_of(std::string_view text) {
 
 } // namespace
 
+bool is_gain(const tree& t, node_number n) {
+  const auto& node = t[n];
+  if (node.status != node_status::passed || node.parent == no_node || node.error < 0)
+    return false;
+  const bool afresh = node.memory == memory_operator::clean_slate;
+  const double from = afresh ? 0 : t[node.parent].fitness, from_error = afresh ? 0 : t[node.parent].error;
+  return from_error >= 0 && node.fitness - from > 1.96 * std::hypot(node.error, from_error);
+}
+
 session_state::session_state() = default;
 session_state::~session_state() = default;
 session_state::session_state(session_state&&) noexcept = default;
@@ -36,6 +46,8 @@ void session_state::on(const session_opened& e) {
   KEVOLVE_CHECK(!opened_);
   opened_ = e;
   policy_ = make_policy(e.settings);
+  for (const auto& name : e.settings.synthesizers)
+    record_of(synthesizers_, name);
   began_ms_ = last_ms_ = e.at_ms;
 }
 
@@ -67,8 +79,12 @@ void session_state::on(const candidate_added& e) {
 }
 
 void session_state::on(const proposal_closed& e) {
-  KEVOLVE_CHECK(open_.erase(e.number) == 1);
+  auto open = open_.find(e.number);
+  KEVOLVE_CHECK(open != open_.end());
   tree_.retire(e.number, node_status::closed);
+  if (!e.reason.starts_with(fault) && !e.reason.starts_with(closed_unaffordable) && !e.reason.starts_with(closed_stopped))
+    credit(e.number, open->second);
+  open_.erase(open);
   if (e.reason.starts_with(closed_duplicate) || e.reason.starts_with(closed_nothing_new))
     ++refused_in_a_row_;
   else if (e.reason.starts_with(fault))
@@ -100,8 +116,22 @@ void session_state::on(const evaluation_recorded& e) {
     tree_.retire(e.number, node_status::failed);
   }
   learn(e, open->second);
+  credit(e.number, open->second);
   open_.erase(open);
   policy_->settled(tree_, e.number);
+}
+
+// A proposal is settled: what it came to is its synthesizer's.
+void session_state::credit(node_number n, const open_proposal& p) {
+  if (n == 0)
+    return;
+  const auto& node = tree_[n];
+  synthesizer_record& record = record_of(synthesizers_, p.synthesizer);
+  ++record.proposals;
+  if (node.status != node_status::passed)
+    return;
+  ++record.passed;
+  record.gains += is_gain(tree_, n);
 }
 
 // Single transformations only: a crossover or a walk says nothing of its parts.
@@ -212,14 +242,15 @@ void session_state::on(const skills_learnt&) {}
 void session_state::on(const model_asked& e) {
   models_.tokens += e.reserved_tokens;
   models_.usd += e.reserved_usd;
-  reserved_[{e.number, e.step}] = {e.reserved_tokens, e.reserved_usd};
+  reserved_[{e.number, e.step}] = {{e.reserved_tokens, e.reserved_usd}, e.synthesizer};
 }
 
 void session_state::on(const model_answered& e) {
   auto reserved = reserved_.find({e.number, e.step});
   KEVOLVE_CHECK(reserved != reserved_.end());
-  models_.tokens += e.used.input + e.used.output - reserved->second.tokens;
-  models_.usd += e.cost_usd - reserved->second.usd;
+  models_.tokens += e.used.input + e.used.output - reserved->second.most.tokens;
+  models_.usd += e.cost_usd - reserved->second.most.usd;
+  record_of(synthesizers_, reserved->second.synthesizer).cost_usd += e.cost_usd;
   reserved_.erase(reserved);
 }
 
@@ -263,6 +294,8 @@ std::uint64_t session_state::digest() const {
     digest = mix(mix(digest, n), std::uint64_t{p.what != nullptr} << 32 | p.results_seen);
   digest = mix(mix(mix(digest, lives_), refused_in_a_row_), std::uint64_t{faults_in_a_row_} << 32 | verdicts_failed_);
   digest = mix(mix(mix(digest, models_.tokens), std::bit_cast<std::uint64_t>(models_.usd)), std::uint64_t{synthesizer_faults_in_a_row_} << 1 | models_unaffordable_);
+  for (const auto& s : synthesizers_)
+    digest = mix(mix(mix(mix(digest, s.record.proposals), s.record.passed), s.record.gains), std::bit_cast<std::uint64_t>(s.record.cost_usd));
   if (verdict_)
     digest = mix(mix(digest, verdict_->number), std::bit_cast<std::uint64_t>(verdict_->speedup));
   for (double time : {cpu_s_, spent_ms_})

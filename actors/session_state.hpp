@@ -45,6 +45,10 @@ inline constexpr std::string_view closed_duplicate = "duplicate";
 inline constexpr std::string_view closed_nothing_new = "nothing new";
 inline constexpr std::string_view fault = "infrastructure";
 inline constexpr std::string_view closed_unaffordable = "budget";
+inline constexpr std::string_view closed_stopped = "stopped";
+
+/// Passed, and faster than what it started from (its first parent; the root where it was a clean slate) by more than the noise of both, at 95%.
+bool is_gain(const tree& t, node_number n);
 
 class session_state {
 public:
@@ -92,6 +96,8 @@ public:
   [[nodiscard]] bool awaits_model(node_number n, std::uint32_t step) const { return reserved_.contains({n, step}); }
   /// A model could not be asked within the session's limits.
   [[nodiscard]] bool models_unaffordable() const { return models_unaffordable_; }
+  /// What came of each synthesizer's proposals, in the settings' order; the root, which nobody chose, is none of them.
+  [[nodiscard]] const std::vector<known_synthesizer>& synthesizers() const { return synthesizers_; }
   /// What its edges say of each transformation so far.
   [[nodiscard]] const std::vector<skill>& learnt() const { return learnt_; }
   /// Grows with each resume or restart: attempts of an earlier life are never current.
@@ -119,6 +125,7 @@ private:
   void on(const model_answered& e);
   void learn(const evaluation_recorded& e, const open_proposal& p);
   void consider_leader(const evaluation_recorded& e, const open_proposal& p);
+  void credit(node_number n, const open_proposal& p);
 
   std::optional<session_opened> opened_;
   tree tree_;
@@ -137,7 +144,12 @@ private:
   std::uint32_t faults_in_a_row_ = 0;
   std::uint32_t synthesizer_faults_in_a_row_ = 0;
   model_spending models_;
-  std::map<std::pair<node_number, std::uint32_t>, model_spending> reserved_; // asked, not answered
+  struct reservation {
+    model_spending most;
+    std::string synthesizer;
+  };
+  std::map<std::pair<node_number, std::uint32_t>, reservation> reserved_; // asked, not answered
+  std::vector<known_synthesizer> synthesizers_;
   bool models_unaffordable_ = false;
   std::optional<session_finished> finished_;
   std::vector<skill> learnt_;

@@ -31,6 +31,15 @@ result<policy_kind> policy_from_string(std::string_view text) {
   return error{errc::usage, "policy '" + std::string(text) + "': expected greedy, mcts, evolve or random"};
 }
 
+std::string_view to_string(ensemble_kind e) noexcept { return e == ensemble_kind::bandit ? "bandit" : "weights"; }
+
+result<ensemble_kind> ensemble_from_string(std::string_view text) {
+  for (auto e : {ensemble_kind::weights, ensemble_kind::bandit})
+    if (to_string(e) == text)
+      return e;
+  return error{errc::usage, "ensemble '" + std::string(text) + "': expected weights or bandit"};
+}
+
 std::string_view kind_of(const event& e) noexcept {
   static constexpr std::array<std::string_view, std::variant_size_v<event>> kinds{
     "session_opened",  "proposal_made",  "candidate_added", "proposal_closed", "evaluation_recorded", "evaluation_discarded",

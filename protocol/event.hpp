@@ -24,6 +24,29 @@ std::string_view to_string(policy_kind p) noexcept;
 std::string_view to_string(memory_operator m) noexcept;
 result<policy_kind> policy_from_string(std::string_view text);
 
+/// How a session with several synthesizers chooses who writes next: by weight (in turn where there are none), or by what each gained for its cost.
+enum class ensemble_kind : std::uint8_t { weights, bandit };
+constexpr std::uint64_t enum_max(ensemble_kind) { return static_cast<std::uint64_t>(ensemble_kind::bandit); }
+std::string_view to_string(ensemble_kind e) noexcept;
+result<ensemble_kind> ensemble_from_string(std::string_view text);
+
+/// What came of a synthesizer's proposals, those that were settled; faults of hosts and what was withdrawn count for nobody.
+struct synthesizer_record {
+  std::uint64_t proposals = 0;
+  std::uint64_t passed = 0;
+  std::uint64_t gains = 0;          // passed, and faster than their parent by more than the noise of both
+  double cost_usd = 0;              // of all its requests that were answered
+
+  friend bool operator==(const synthesizer_record&, const synthesizer_record&) = default;
+};
+/// The same of other sessions, on operators of the same class (features_of).
+struct known_synthesizer {
+  std::string name;
+  synthesizer_record record;
+
+  friend bool operator==(const known_synthesizer&, const known_synthesizer&) = default;
+};
+
 /// Everything that decides a session's course, fixed when it opens.
 struct session_settings {
   policy_kind policy = policy_kind::evolve;
@@ -42,6 +65,7 @@ struct session_settings {
   std::uint64_t model_tokens = 0;  // read and written, at most; 0: no limit
   std::string user;                // whose it is: users share agents evenly; "": the session stands for itself
   int priority = 0;                // of its work: higher first
+  ensemble_kind ensemble = ensemble_kind::weights;
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -54,6 +78,7 @@ struct session_opened {
   std::string hardware;            // key of the device it optimises for
   std::int64_t at_ms = 0;
   std::vector<skill> skills;       // known for this hardware and operators of these features when it began
+  std::vector<known_synthesizer> synthesizers; // likewise, where a bandit chooses among them
 };
 
 /// A proposal was decided on: everything that the decision read is either in the log before this event or here.
@@ -154,6 +179,7 @@ struct model_asked {
   std::uint64_t reserved_tokens = 0; // at most what it can cost
   double reserved_usd = 0;
   std::int64_t at_ms = 0;
+  std::string provider;             // who sells the model, as the settings call it; "": logged before this was
 };
 
 /// What the model said, or why it said nothing.
@@ -182,26 +208,46 @@ std::string_view kind_of(const event& e) noexcept;
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
   if constexpr (!Inspector::is_loading)
-    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0) // as it was before there were any of them
+    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights) // as it was before there were any of them
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                                 f.field("baselines", x.baselines), f.field("scale", x.scale));
+  if constexpr (!Inspector::is_loading)
+    if (x.ensemble == ensemble_kind::weights) // as it was before anything else could choose
+      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
+                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
+                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
+                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
+                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                                f.field("priority", x.priority));
   return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                             f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                             f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                             f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
                             f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                            f.field("priority", x.priority));
+                            f.field("priority", x.priority), f.field("ensemble", x.ensemble));
+}
+template <class Inspector>
+bool inspect(Inspector& f, synthesizer_record& x) {
+  return f.object(x).fields(f.field("proposals", x.proposals), f.field("passed", x.passed), f.field("gains", x.gains), f.field("cost_usd", x.cost_usd));
+}
+template <class Inspector>
+bool inspect(Inspector& f, known_synthesizer& x) {
+  return f.object(x).fields(f.field("name", x.name), f.field("record", x.record));
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {
-  if constexpr (!Inspector::is_loading)
-    if (x.skills.empty()) // as it was before there were skills
+  if constexpr (!Inspector::is_loading) {
+    if (x.synthesizers.empty() && x.skills.empty()) // as it was before there were skills
       return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
                                 f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
+    if (x.synthesizers.empty())
+      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
+                                f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills));
+  }
   return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
-                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills));
+                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers));
 }
 template <class Inspector>
 bool inspect(Inspector& f, proposal_made& x) {
@@ -251,9 +297,15 @@ bool inspect(Inspector& f, token_counts& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, model_asked& x) {
+  if constexpr (!Inspector::is_loading)
+    if (x.provider.empty()) // as it was before providers were named
+      return f.object(x).fields(f.field("number", x.number), f.field("step", x.step), f.field("synthesizer", x.synthesizer), f.field("model", x.model),
+                                f.field("role", x.role), f.field("instructions", x.instructions), f.field("turns", x.turns),
+                                f.field("reserved_tokens", x.reserved_tokens), f.field("reserved_usd", x.reserved_usd), f.field("at_ms", x.at_ms));
   return f.object(x).fields(f.field("number", x.number), f.field("step", x.step), f.field("synthesizer", x.synthesizer), f.field("model", x.model),
                             f.field("role", x.role), f.field("instructions", x.instructions), f.field("turns", x.turns),
-                            f.field("reserved_tokens", x.reserved_tokens), f.field("reserved_usd", x.reserved_usd), f.field("at_ms", x.at_ms));
+                            f.field("reserved_tokens", x.reserved_tokens), f.field("reserved_usd", x.reserved_usd), f.field("at_ms", x.at_ms),
+                            f.field("provider", x.provider));
 }
 template <class Inspector>
 bool inspect(Inspector& f, model_answered& x) {

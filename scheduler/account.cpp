@@ -109,6 +109,7 @@ void take_fitness(session_account& into, const search::tree& nodes) {
     if (n.number >= nodes.size() || nodes[n.number].status != search::node_status::passed)
       continue;
     n.over_root = std::exp(static_cast<double>(nodes[n.number].fitness));
+    n.gained = search::is_gain(nodes, n.number);
     if (n.parents.empty())
       n.gain = 1;
     else if (n.parents[0] < nodes.size() && nodes[n.parents[0]].status == search::node_status::passed)
@@ -130,6 +131,7 @@ result<session_account> account_of(const std::vector<event>& events) {
   }
   account.evaluations = state.results();
   account.outcomes = state.outcomes();
+  account.synthesizers = state.synthesizers();
   if (state.leader())
     account.best = state.leader()->number;
   if (account.verified && account.verified->holds)

@@ -31,6 +31,7 @@ struct node_account {
   double latency_s = 0;             // geometric mean over workloads; 0 where it did not pass
   double over_root = 0;             // root's time / its time; 0 where it did not pass
   double gain = 0;                  // first parent's time / its time; 0 where unknown
+  bool gained = false;              // faster than what it started from by more than the noise of both
   diagnosis diagnosed;
 };
 
@@ -54,6 +55,7 @@ struct session_account {
   std::optional<session_finished> finished;
   stage_times spent;                // summed over evaluations and verifications
   model_account models;
+  std::vector<known_synthesizer> synthesizers; // what came of each one's proposals
   double wall_s = 0;                // of all lives
   double cpu_s = 0;
 };

@@ -137,6 +137,10 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["proposals"] = of.nodes.size();
   if (of.models.asked > 0)
     answer["models"] = {{"asked", of.models.asked}, {"failed", of.models.failed}, {"tokens", of.models.tokens}, {"usd", of.models.usd}};
+  answer["ensemble"] = std::string(to_string(of.opening.settings.ensemble));
+  answer["synthesizers"] = object::array();
+  for (const known_synthesizer& s : of.synthesizers)
+    answer["synthesizers"].push_back({{"name", s.name}, {"proposals", s.record.proposals}, {"passed", s.record.passed}, {"gains", s.record.gains}, {"cost_usd", s.record.cost_usd}});
   answer["discarded"] = of.discarded;
   answer["resumed"] = of.resumed;
   answer["lineage"] = of.best ? lineage_object(of, *of.best) : object::array();

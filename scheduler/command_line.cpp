@@ -64,6 +64,7 @@ private:
     c->add_option("SPEC", optimize_.spec, "what to optimise")->type_name("");
     setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
     setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in config.toml, joined by commas")->type_name("NAME");
+    setting(*c, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
     setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
     setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
     setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");

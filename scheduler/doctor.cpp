@@ -78,7 +78,7 @@ std::vector<std::pair<std::string, std::string>> settings_in_words(const setting
   };
   std::vector<std::pair<std::string, std::string>> words{
       {"data", from.data.string()}, {"cache", from.cache.string()}, {"python", from.python.empty() ? "found by itself" : from.python},
-      {"compiler", from.compiler}, {"target", from.target}, {"policy", from.policy}, {"synthesizer", list(from.synthesizers)},
+      {"compiler", from.compiler}, {"target", from.target}, {"policy", from.policy}, {"synthesizer", list(from.synthesizers)}, {"ensemble", from.ensemble},
       {"baselines", list(from.baselines)}, {"time", from.time_s > 0 ? show_duration(from.time_s) : "no limit"},
       {"evaluations", from.evaluations ? std::to_string(from.evaluations) : "no limit"}, {"goal", from.goal > 0 ? show_factor(from.goal) : "none"}, {"seed", seed}};
   for (auto& [key, value] : words)

@@ -24,6 +24,8 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
     return policy.error().in("policy (from " + from.origin.find("policy")->second + ")");
   chosen.policy = *policy;
   chosen.synthesizers = from.synthesizers;
+  KEVOLVE_TRY(ensemble, ensemble_from_string(from.ensemble));
+  chosen.ensemble = ensemble;
   chosen.seed = from.seed ? *from.seed : std::random_device{}();
   chosen.evaluations = from.evaluations;
   // Whoever gives a number of evaluations and no time means that number.

@@ -76,6 +76,17 @@ std::string how_it_ended(const session_account& of, const report_facts& facts) {
   return text;
 }
 
+/// Only where there was something to choose among.
+std::string synthesizers_report(const session_account& of, const style& how) {
+  if (of.synthesizers.size() < 2)
+    return "";
+  table rows({{"synthesizer"}, {"proposals", align::right}, {"passed", align::right}, {"gains", align::right}, {"cost", align::right}});
+  for (const known_synthesizer& s : of.synthesizers)
+    rows.add({s.name, std::to_string(s.record.proposals), std::to_string(s.record.passed), std::to_string(s.record.gains), fmt::format("{:.4f} USD", s.record.cost_usd)});
+  return "\n" + how.strong(fmt::format("Who wrote (chosen by {})", of.opening.settings.ensemble == ensemble_kind::bandit ? "the bandit" : of.opening.settings.weights.empty() ? "turns" : "weight")) +
+         "\n" + rows.render(how);
+}
+
 } // namespace
 
 std::string interval_text(const interval& i) { return fmt::format("{} to {}", show_factor(i.low), show_factor(i.high)); }
@@ -205,6 +216,7 @@ std::string session_report(const session_account& of, const report_facts& facts,
       text += "\nsource   " + facts.source + "\n";
     text += fmt::format("explain  {0} explain {1}{2}\nverify   {0} verify {1}{2}\n", facts.command, short_id(best.candidate), facts.data_option);
   }
+  text += synthesizers_report(of, how);
   if (of.restarts || of.resumed || of.discarded)
     text += fmt::format("\nresumed {} times, {} actors restarted, {} late results not counted\n", of.resumed, of.restarts, of.discarded);
   if (!facts.missing.empty()) {

@@ -71,6 +71,7 @@ const std::vector<key_rule>& rules() {
       {{"target", "cpu|cuda|hip|mtia[/arch[/language]]", "cpu"}, [](s& x, t v) { return x.target = v, result<void>{}; }},
       {{"policy", "greedy, mcts or evolve", "evolve"}, [](s& x, t v) { return x.policy = v, result<void>{}; }},
       {{"synthesizer", "generator", "generator"}, [](s& x, t v) { return x.synthesizers = list_from_string(v), result<void>{}; }},
+      {{"ensemble", "weights or bandit", "weights"}, [](s& x, t v) { return one_of(x.ensemble, {"weights", "bandit"}, v); }},
       {{"baselines", "a list of eager and compile, or none", "eager,compile"},
        [](s& x, t v) { return x.baselines = list_from_string(v), result<void>{}; }},
       {{"time", "a duration such as 60s, 5m or 2h (0: no limit)", "60s"}, [](s& x, t v) { return assign(x.time_s, duration_from_string, v); }},

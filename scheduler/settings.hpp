@@ -40,6 +40,7 @@ struct settings {
   std::string target;
   std::string policy;
   std::vector<std::string> synthesizers;
+  std::string ensemble;            // "weights" or "bandit": how several of them share a tree
   std::vector<std::string> baselines;
   double time_s = 0;
   std::uint32_t evaluations = 0;

@@ -90,6 +90,7 @@ public:
       return error{errc::configuration, "no synthesizer " + name};
     model_seat seat;
     seat.model.name = "made-up";
+    seat.model.provider = "vendor";
     seat.model.max_output_tokens = 1000;
     seat.model.price = llm::token_price{1, 0.1, 1, 10};
     seat.provider = model;
@@ -199,6 +200,25 @@ TEST_CASE("weights decide how often each is asked") {
   }
   CHECK(model > 0);
   CHECK(model < all / 3);
+}
+
+TEST_CASE("a bandit's session begins with what synthesizers did in others on like operators, and its requests name their provider") {
+  model_world world;
+  auto how = by_model(20, {"generator", "small"});
+  how.ensemble = ensemble_kind::bandit;
+  session_id first, second;
+  world.search(how, &first);
+  how.seed = 2;
+  world.search(how, &second);
+  CHECK(world.events<session_opened>(first).front().synthesizers.empty());
+  const auto known = world.events<session_opened>(second).front().synthesizers;
+  std::uint64_t proposals = 0;
+  for (const auto& each : known)
+    proposals += each.record.proposals;
+  CHECK(proposals == world.events<proposal_made>(first).size() - 1);
+  CHECK(known.size() == 2);
+  for (const auto& asked : world.events<model_asked>(first))
+    CHECK(asked.provider == "vendor");
 }
 
 TEST_CASE("a session's limit for models is never passed, whatever is under way") {

@@ -228,6 +228,109 @@ TEST_CASE("a session killed at any event ends in the tree of an uninterrupted on
   }
 }
 
+session_settings ensemble_of(std::vector<std::string> names, std::uint32_t evaluations, std::uint32_t in_flight) {
+  auto s = budget_of(evaluations, policy_kind::evolve, in_flight);
+  s.synthesizers = std::move(names);
+  s.ensemble = ensemble_kind::bandit;
+  return s;
+}
+
+std::map<std::string, std::uint32_t> proposals_by(const std::vector<event>& log) {
+  std::map<std::string, std::uint32_t> counted;
+  for (const event& e : log)
+    if (const auto* made = std::get_if<proposal_made>(&e); made && made->number > 0)
+      ++counted[made->synthesizer];
+  return counted;
+}
+
+TEST_CASE("the bandit asks who gains for the cost: not a dear one that gains as much, and a useless one least") {
+  world_settings how;
+  how.fails_by = {{"useless", 0.95}};
+  how.usd_by = {{"dear", 0.2}, {"useless", 0.001}};
+  std::map<std::string, std::uint32_t> by;
+  for (how.seed = 1; how.seed <= 5; ++how.seed) {
+    auto settings = ensemble_of({"generator", "dear", "useless"}, 120, 4);
+    settings.seed = how.seed;
+    world w(how, settings);
+    w.start();
+    w.run();
+    REQUIRE(w.ended);
+    for (const auto& [name, count] : proposals_by(w.log))
+      by[name] += count;
+    std::uint64_t proposals = 0;
+    for (const auto& s : w.of().state().synthesizers()) {
+      INFO(s.name);
+      CHECK(s.record.gains <= s.record.passed);
+      CHECK(s.record.passed <= s.record.proposals);
+      proposals += s.record.proposals;
+      const double each = how.usd_by.contains(s.name) ? how.usd_by.at(s.name) : 0;
+      CHECK(s.record.cost_usd == doctest::Approx(each * static_cast<double>(s.record.proposals)));
+    }
+    CHECK(proposals + count<session_opened>(w.log) == w.of().state().nodes().size()); // all but the root, which nobody chose
+  }
+  CHECK(by["generator"] > 2 * by["dear"]);
+  CHECK(by["generator"] > 2 * by["useless"]);
+  CHECK(by["dear"] > 0);
+  CHECK(by["useless"] > 0);
+}
+
+TEST_CASE("what synthesizers did on like operators, as the opening has it, decides at first") {
+  for (const char* good : {"a", "b"}) {
+    std::uint32_t asked = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      session s;
+      session_opened open;
+      open.settings = ensemble_of({"a", "b"}, 40, 4);
+      open.settings.seed = seed;
+      open.synthesizers = {{"a", {100, 90, good == std::string("a") ? 60u : 0u, 0}}, {"b", {100, 90, good == std::string("b") ? 60u : 0u, 0}}};
+      (void)s.step(opened{open}, {});
+      (void)s.step(synthesized{0, candidate_of({}), {}}, {});
+      (void)s.step(stored{3}, {});
+      evaluation e;
+      e.candidate = id_of({});
+      e.result = outcome::passed;
+      (void)s.step(evaluated{0, 0, e}, {});
+      for (const auto& [n, p] : s.state().open())
+        asked += p.synthesizer == good;
+    }
+    CHECK(asked >= 30); // of 40
+  }
+}
+
+TEST_CASE("a bandit's session killed at any event ends in the tree of an uninterrupted one") {
+  const auto settings = ensemble_of({"generator", "dear", "useless"}, 25, 1);
+  world_settings how;
+  how.fails_by = {{"useless", 0.5}};
+  how.usd_by = {{"dear", 0.01}};
+  world whole(how, settings);
+  whole.start();
+  whole.run();
+  REQUIRE(whole.ended);
+  const auto writers = [](const world& w) {
+    std::vector<std::string> names;
+    for (const event& e : w.log)
+      if (const auto* made = std::get_if<proposal_made>(&e))
+        names.push_back(made->synthesizer);
+    return names;
+  };
+  for (std::uint64_t at = 1; at < whole.log.size(); ++at) {
+    world w(how, settings);
+    w.start();
+    w.run(at);
+    const bool paid_twice = std::holds_alternative<model_asked>(w.log[at - 1]); // its answer is lost: asked once more, and that is in the log
+    w.kill(at);
+    w.resume();
+    w.run();
+    INFO("killed after event " << at);
+    REQUIRE(w.ended);
+    CHECK(w.of().state().results() == 25);
+    if (paid_twice)
+      continue;
+    CHECK(w.of().state().tree_digest() == whole.of().state().tree_digest());
+    CHECK(writers(w) == writers(whole));
+  }
+}
+
 TEST_CASE("a session that goes on with another budget ends by that one, also when killed once more") {
   world_settings how;
   world w(how, budget_of(20, policy_kind::greedy, 2));

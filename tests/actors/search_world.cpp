@@ -15,6 +15,13 @@ void world::carry_out(ask_synthesis&& ask) {
   rng draw(opening_.settings.seed, ask.number, "synthesis");
   rng fate(how_.seed, ask.number, "synthesizer's fate");
   auto number = ask.number;
+  if (auto usd = how_.usd_by.find(ask.synthesizer); usd != how_.usd_by.end() && number != 0) { // asked and answered before anything comes of it
+    model_asked asked{.number = number, .synthesizer = ask.synthesizer, .model = "made-up", .reserved_tokens = 100, .reserved_usd = 2 * usd->second};
+    later(how_.synthesis_s / 4, [asked] { return input(asking{asked}); });
+    later(how_.synthesis_s / 2, [number, cost = usd->second] { return input(replied{{.number = number, .used = {50, 0, 10, 0}, .cost_usd = cost}}); });
+  }
+  if (auto by = how_.fails_by.find(ask.synthesizer); by != how_.fails_by.end() && number != 0 && fate.chance(by->second))
+    return later(how_.synthesis_s, [number] { return input(synthesis_failed{number, {errc::refused, "nothing new"}}); });
   if (number != 0 && fate.chance(how_.synthesizer_fails))
     return later(how_.synthesis_s, [number] { return input(synthesis_failed{number, {errc::synthesizer, "it fell over"}}); });
   point p{};

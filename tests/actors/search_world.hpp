@@ -77,6 +77,8 @@ struct world_settings {
   double silent = 0;           // odds that an evaluation never answers
   double repeated = 0;         // odds that a result arrives a second time, later
   double synthesizer_fails = 0;
+  std::map<std::string, double> fails_by;  // the same of one synthesizer, by name
+  std::map<std::string, double> usd_by;    // what a proposal of a model costs
   double slow_factor = 1;      // spread of latencies: 1 means all alike
   double evaluation_s = 0.4;
   double synthesis_s = 0.01;

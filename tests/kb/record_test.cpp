@@ -51,6 +51,11 @@ std::map<std::string, std::string> version_1() {
   out["event budget_changed"] = event_record("golden", 9, budget_changed{200, 60, 1.5, 14});
   out["event skills_learnt"] = event_record("golden", 10, skills_learnt{"reduction", {{"unroll(factor=4)", bound::memory, 3, 2, 1, 0.5}}, 15});
   out["event model_asked"] = event_record("golden", 11, model_asked{1, 0, "local", "m-1", "propose", "rules", {"write it"}, 4000, 0.25, 16});
+  out["event model_asked of a named provider"] = event_record("golden", 11, model_asked{1, 0, "local", "m-1", "propose", "rules", {"write it"}, 4000, 0.25, 16, "vendor"});
+  auto by_bandit = samples::opened("golden");
+  by_bandit.settings.ensemble = ensemble_kind::bandit;
+  by_bandit.synthesizers = {{"generator", {10, 9, 3, 0}}};
+  out["event session_opened by a bandit"] = event_record("golden", 0, by_bandit);
   out["event model_answered"] = event_record("golden", 12, model_answered{1, 0, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 17});
   out["session row"] = make_record(table::sessions, "golden", encode(row));
   out["head"] = make_record(table::root, "head", encode(head_row{2, 1, 1, "golden", 1, 1, std::string(32, 'c')}));

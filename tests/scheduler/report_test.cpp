@@ -169,6 +169,26 @@ TEST_CASE("the answer of optimize has the contract's fields") {
   CHECK(best["baselines"]["plain"]["speedup"].get<double>() == doctest::Approx(4.0));
 }
 
+TEST_CASE("where several synthesizers wrote, each one's proposals, gains and cost are told") {
+  auto events = a_session();
+  auto& opening = std::get<session_opened>(events.front());
+  opening.settings.synthesizers = {"generator", "small"};
+  opening.settings.ensemble = ensemble_kind::bandit;
+  proposal_made by_model{2, {0}, memory_operator::inherit, 1, 0, "", "small"};
+  model_asked asked{.number = 2, .synthesizer = "small", .model = "m", .reserved_tokens = 100, .reserved_usd = 0.5};
+  model_answered said{.number = 2, .text = "no code", .used = {60, 0, 20, 0}, .cost_usd = 0.0125};
+  events.insert(events.end() - 1, {by_model, asked, said, proposal_closed{2, "small: no code"}});
+  const auto account = account_of(events);
+  REQUIRE(account);
+  const auto answer = nlohmann::json::parse(session_answer(*account, {}));
+  CHECK(answer["ensemble"] == "bandit");
+  CHECK(answer["synthesizers"].dump() == R"([{"cost_usd":0.0,"gains":1,"name":"generator","passed":1,"proposals":1},{"cost_usd":0.0125,"gains":0,"name":"small","passed":0,"proposals":1}])");
+  CHECK(session_report(*account, {}, {}).find("\nWho wrote (chosen by the bandit)\n"
+                                              "  synthesizer  proposals  passed  gains        cost\n"
+                                              "  generator            1       1      1  0.0000 USD\n"
+                                              "  small                1       0      0  0.0125 USD\n") != std::string::npos);
+}
+
 TEST_CASE("a session in which nothing passed has no best") {
   auto events = a_session();
   events.resize(2);
