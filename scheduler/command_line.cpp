@@ -201,10 +201,7 @@ private:
     leaders->add_option("OPERATOR", operator_, "only this one's")->type_name("");
     leaders->callback([this] { line_.run = [this](context& in) { return show_leaders(in, operator_); }; });
 
-    CLI::App* exported = command(app_, "export", "a leader's sources and solution.json as files");
-    exported->add_option("--leader", operator_, "of which operator")->type_name("OPERATOR")->required();
-    exported->add_option("DIR", directory_, "where to")->type_name("")->required();
-    exported->callback([this] { line_.run = [this](context& in) { return export_leader(in, operator_, directory_); }; });
+    add_export();
 
     CLI::App* kb = command(app_, "kb", "what is remembered: list, skills, check, snapshot");
     kb->add_option("ACTION", kb_action_, "list (default), skills, documents, search, add, check or snapshot")
@@ -232,6 +229,25 @@ private:
       line_.run = [this](context& in) {
         return kb_action_ == "skills" ? list_skills(in) : kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
       };
+    });
+  }
+
+  void add_export() {
+    CLI::App* c = command(app_, "export", "a leader's sources and solution.json as files; or sessions as data sets for training");
+    c->add_option("--leader", operator_, "of which operator")->type_name("OPERATOR");
+    c->add_option("DIR", directory_, "with --leader: where to")->type_name("");
+    c->add_option("--trajectories", trajectories_.format, "sft, dpo, kto, grpo, verl or sts")->type_name("FORMAT")->check(CLI::IsMember({"sft", "dpo", "kto", "grpo", "verl", "sts"}));
+    c->add_option("--output", trajectories_.output, "a file, compressed where its name ends in .zst; or a folder: one file for each session (default: stdout)")->type_name("FILE");
+    c->add_option("--session", trajectories_.sessions, "only this session (its id, the beginning of it, or last); may be repeated")->type_name("SESSION")->allow_extra_args(false);
+    c->add_option("--operator", trajectories_.operators, "only this operator's; may be repeated")->type_name("OPERATOR")->allow_extra_args(false);
+    c->add_option("--split", trajectories_.split, "train, test (a fifth of the operators, by name) or all (default)")->type_name("NAME")->check(CLI::IsMember({"train", "test", "all"}));
+    c->add_option("--exclude-provider", trajectories_.without_providers, "nothing that this provider's models wrote; may be repeated")->type_name("NAME")->allow_extra_args(false);
+    c->callback([this] {
+      if (operator_.empty() == trajectories_.format.empty())
+        throw CLI::ValidationError("export", operator_.empty() ? "found neither --leader nor --trajectories, expected one of them" : "found both --leader and --trajectories, expected one of them");
+      if (trajectories_.format.empty() == directory_.empty())
+        throw CLI::ValidationError("DIR", directory_.empty() ? "export --leader: found no directory, expected where the files go" : fmt::format("export --trajectories: found '{}', expected --output FILE", directory_));
+      line_.run = [this](context& in) { return trajectories_.format.empty() ? export_leader(in, operator_, directory_) : export_trajectories(in, trajectories_); };
     });
   }
 
@@ -353,6 +369,7 @@ private:
   survey_options kernelbench_, operators_;
   bool conversation_ = false;
   documents_options documents_;
+  trajectory_options trajectories_;
   std::string session_action_ = "list", session_, explained_, flags_, operator_, kb_action_ = "list", directory_;
   bool repair_ = false;
 };
@@ -365,9 +382,6 @@ std::optional<std::string> later(int argc, const char* const* argv) {
     return first;
   if (first == "agents" && among(second, {"launch", "package"}))
     return first + " " + second;
-  for (int i = 1; i < argc; ++i)
-    if (const std::string word = argv[i]; among(word, {"--trajectories"}))
-      return word;
   return std::nullopt;
 }
 

@@ -42,6 +42,17 @@ result<int> verify(context& in, const verify_options& options);
 result<int> show_leaders(context& in, const std::string& operator_name);
 result<int> export_leader(context& in, const std::string& operator_name, const std::string& directory);
 
+struct trajectory_options {
+  std::string format;                 // sft, dpo, kto, grpo, verl or sts
+  std::string output;                 // .zst: compressed; a folder: a file for each session; empty: stdout
+  std::vector<std::string> sessions;  // only these (ids, beginnings of ids, or last); empty: all
+  std::vector<std::string> operators; // only these, by name; empty: all
+  std::string split = "all";          // train, test or all
+  std::vector<std::string> without_providers;
+};
+/// Sessions as data sets, a line each.
+result<int> export_trajectories(context& in, const trajectory_options& options);
+
 result<int> list_knowledge(context& in);
 result<int> list_skills(context& in);
 result<int> check_store(context& in, bool repair);

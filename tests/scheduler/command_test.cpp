@@ -167,6 +167,17 @@ TEST_CASE("what later versions bring is refused by name, not half done") {
   CHECK(p.run({"kb", "search"}).status == 2);
 }
 
+TEST_CASE("export wants a leader or trajectories, in a format that there is") {
+  place p;
+  CHECK(has(p.run({"export"}).err, "found neither --leader nor --trajectories"));
+  CHECK(has(p.run({"export", "--trajectories", "sft", "somewhere"}).err, "expected --output FILE"));
+  CHECK(has(p.run({"export", "--leader", "rms_norm_h4096"}).err, "found no directory"));
+  const auto unknown = p.run({"export", "--trajectories", "ppo"});
+  CHECK(unknown.status == 2);
+  CHECK(has(unknown.err, "ppo"));
+  CHECK(p.run({"export", "--trajectories", "sft"}).status == 1); // nothing is there yet
+}
+
 TEST_CASE("without any session there are no skills, which is no error") {
   place p;
   auto r = p.run({"kb", "skills"});
