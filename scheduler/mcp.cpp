@@ -8,6 +8,7 @@
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
 #include "scheduler/documents.hpp"
+#include "scheduler/mcp_input.hpp"
 #include "scheduler/mcp_protocol.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/session_lookup.hpp"
@@ -19,7 +20,6 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <fstream>
-#include <poll.h>
 #include <random>
 #include <thread>
 #include <unistd.h>
@@ -199,7 +199,8 @@ private:
       const bool runs = shown.value("state", "") == "running";
       if (!runs || std::chrono::steady_clock::now() >= until || in_.signals.received())
         return shown;
-      std::this_thread::sleep_for(200ms);
+      if (writer_has_left(STDIN_FILENO, 200ms)) // who asked is gone: so is the reason to wait
+        return shown;
     }
   }
   result<object> list_runs() {
@@ -380,47 +381,6 @@ private:
   bool open_ = false;
 };
 
-/// One line of stdin, without its end; empty optional: stdin has ended, or a signal came.
-class line_reader {
-public:
-  explicit line_reader(const interruption& signals) : signals_(signals) {}
-
-  std::optional<std::string> next(bool& too_long) {
-    too_long = false;
-    for (;;) {
-      if (const auto end = held_.find('\n'); end != held_.npos) {
-        std::string line = held_.substr(0, end);
-        held_.erase(0, end + 1);
-        if (std::exchange(skipping_, false)) {
-          too_long = true;
-          return std::string();
-        }
-        return line;
-      }
-      if (held_.size() > mcp_line_bytes) {
-        held_.clear();
-        skipping_ = true;
-      }
-      pollfd ready{STDIN_FILENO, POLLIN, 0};
-      const int woken = ::poll(&ready, 1, 200);
-      if (signals_.received())
-        return std::nullopt;
-      if (woken <= 0)
-        continue;
-      char part[65536];
-      const auto got = ::read(STDIN_FILENO, part, sizeof part);
-      if (got <= 0)
-        return std::nullopt;
-      held_.append(part, static_cast<std::size_t>(got));
-    }
-  }
-
-private:
-  const interruption& signals_;
-  std::string held_;
-  bool skipping_ = false;
-};
-
 /// False: nobody reads any more.
 bool put_line(std::string line) {
   line += '\n';
@@ -440,7 +400,7 @@ result<int> mcp(context& in) {
   ::signal(SIGPIPE, SIG_IGN); // a client that is gone is an end, not a death
   tools all(in);
   mcp_server server(all.parts());
-  line_reader lines(in.signals);
+  line_reader lines(STDIN_FILENO, [&in] { return in.signals.received() != 0; });
   bool too_long = false;
   while (auto line = lines.next(too_long)) {
     if (too_long) {

@@ -1,7 +1,10 @@
 // The Model Context Protocol's two eras, line by line.
+#include "scheduler/mcp_input.hpp"
 #include "scheduler/mcp_protocol.hpp"
 
 #include <doctest/doctest.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace kevolve;
 using namespace kevolve::scheduler;
@@ -32,6 +35,44 @@ json said(mcp_server& server, const std::string& line) {
 const std::string modern = R"("_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}})";
 
 } // namespace
+
+TEST_CASE("a client's lines come one by one, a huge one is left out, and its end is seen while a call waits") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const auto put = [&](const std::string& text) { REQUIRE(::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size())); };
+  bool stopped = false, too_long = false;
+  line_reader lines(ends[0], [&] { return stopped; });
+  put("one\ntwo\nthr");
+  CHECK(lines.next(too_long) == "one");
+  CHECK(lines.next(too_long) == "two");
+  CHECK_FALSE(writer_has_left(ends[0], std::chrono::milliseconds(0))); // it is there, with nothing to say
+  put("ee\nfour\n");
+  CHECK_FALSE(writer_has_left(ends[0], std::chrono::milliseconds(0))); // and with something
+  std::thread huge([&] {
+    const std::string part(1 << 20, 'x');
+    for (int i = 0; i < 9; ++i)
+      put(part);
+    put("\nfive\n");
+  });
+  CHECK(lines.next(too_long) == "three");
+  CHECK(lines.next(too_long) == "four");
+  CHECK(lines.next(too_long) == "");
+  CHECK(too_long);
+  CHECK(lines.next(too_long) == "five");
+  CHECK_FALSE(too_long);
+  huge.join();
+  put("six\n");
+  ::close(ends[1]);
+  CHECK(writer_has_left(ends[0], std::chrono::minutes(10))); // at once, though a line is to be read
+  CHECK(lines.next(too_long) == "six");
+  CHECK_FALSE(lines.next(too_long));
+  ::close(ends[0]);
+  REQUIRE(::pipe(ends) == 0);
+  stopped = true;
+  CHECK_FALSE(line_reader(ends[0], [&] { return stopped; }).next(too_long));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
 
 TEST_CASE("the era with a handshake: its version is echoed where it is known, its notifications are not answered") {
   auto server = made_up_server();
