@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 namespace kevolve::scheduler {
 namespace {
@@ -71,6 +72,28 @@ std::vector<const trajectory_sample*> once_each(const std::vector<trajectory_sam
   return chosen;
 }
 
+using groups = std::vector<std::vector<const trajectory_sample*>>;
+
+/// In the order in which prompts first appear. Prompts are long and begin alike, so they are found by hash.
+groups by_prompt(const std::vector<const trajectory_sample*>& samples) {
+  groups all;
+  std::unordered_multimap<std::size_t, std::size_t> known;
+  for (const trajectory_sample* s : samples) {
+    std::size_t hash = 0;
+    for (const chat_turn& t : s->prompt)
+      hash = hash * 31 + std::hash<std::string>()(t.content);
+    const auto [begin, end] = known.equal_range(hash);
+    const auto mine = std::find_if(begin, end, [&](const auto& each) { return all[each.second].front()->prompt == s->prompt; });
+    const std::size_t at = mine == end ? all.size() : mine->second;
+    if (at == all.size()) {
+      all.emplace_back();
+      known.emplace(hash, at);
+    }
+    all[at].push_back(s);
+  }
+  return all;
+}
+
 void add_sft(const std::vector<trajectory_sample>& samples, std::vector<object>& rows) {
   for (const trajectory_sample* s : once_each(samples))
     if (s->positive()) {
@@ -133,32 +156,24 @@ void add_repairs(const std::vector<trajectory_sample>& samples, std::vector<obje
 }
 
 void add_dpo(const std::vector<trajectory_sample>& samples, std::vector<object>& rows) {
-  std::vector<std::vector<const trajectory_sample*>> families; // in the order in which they first appear
-  for (const trajectory_sample& s : samples) {
-    if (!s.edge)
-      continue;
-    const auto mine = std::find_if(families.begin(), families.end(), [&](const auto& f) { return f.front()->prompt == s.prompt; });
-    (mine == families.end() ? families.emplace_back() : *mine).push_back(&s);
-  }
-  for (auto& family : families)
+  std::vector<const trajectory_sample*> edges;
+  for (const trajectory_sample& s : samples)
+    if (s.edge)
+      edges.push_back(&s);
+  for (auto& family : by_prompt(edges))
     add_siblings(std::move(family), rows);
   add_repairs(samples, rows);
 }
 
-/// Answers by prompt: first askings of models, edges of the generator.
-std::vector<std::vector<const trajectory_sample*>> by_prompt(const std::vector<trajectory_sample>& samples) {
-  std::vector<std::vector<const trajectory_sample*>> groups;
-  for (const trajectory_sample* s : once_each(samples)) {
-    if (!s->edge && s->step > 0)
-      continue;
-    const auto mine = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.front()->prompt == s->prompt; });
-    (mine == groups.end() ? groups.emplace_back() : *mine).push_back(s);
-  }
-  return groups;
+/// What a policy is asked: first askings of models, edges of the generator.
+groups first_askings(const std::vector<trajectory_sample>& samples) {
+  auto chosen = once_each(samples);
+  std::erase_if(chosen, [](const trajectory_sample* s) { return !s->edge && s->step > 0; });
+  return by_prompt(chosen);
 }
 
 void add_grpo(const std::vector<trajectory_sample>& samples, std::vector<object>& rows) {
-  for (const auto& group : by_prompt(samples)) {
+  for (const auto& group : first_askings(samples)) {
     const trajectory_sample& first = *group.front();
     object row{{"prompt", turns_of(first.prompt)}};
     add_origin(row, first);
@@ -181,7 +196,7 @@ void add_grpo(const std::vector<trajectory_sample>& samples, std::vector<object>
 
 /// `ground_truth` is what a reward function needs to have an answer measured: which operator, for which target, against what.
 void add_verl(const std::vector<trajectory_sample>& samples, std::vector<object>& rows, std::size_t index) {
-  for (const auto& group : by_prompt(samples)) {
+  for (const auto& group : first_askings(samples)) {
     const trajectory_sample& first = *group.front();
     const double best = (*std::max_element(group.begin(), group.end(), [](const auto* a, const auto* b) { return a->reward < b->reward; }))->reward;
     const object truth{{"operator", first.operator_name}, {"target", first.target}, {"hardware", first.hardware}, {"problem", first.problem}, {"parent", first.parent},
