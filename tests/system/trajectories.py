@@ -92,12 +92,22 @@ def check_rows(name, rows):
         assert any("[secret]" in r["completion"][0]["content"] for r in rows), "no answer held the secret"
 
 
+def search(kevolve, folder):
+    """Sessions until something gained beyond the noise (on a busy host a first one may prove nothing) and something of the same parents was worse."""
+    for seed in range(3, 9):
+        run(kevolve, folder, "optimize", "softmax_n4096", "--synthesizer", "generator,careless", "--evaluations", "14", "--seed", str(seed), "--in-flight", "4")
+        if all(run(kevolve, folder, "export", "--trajectories", name) for name in ("sft", "dpo")):
+            return seed - 2
+    raise AssertionError("six sessions brought no gain")
+
+
 def export(kevolve, folder):
-    run(kevolve, folder, "optimize", "softmax_n4096", "--synthesizer", "generator,careless", "--evaluations", "14", "--seed", "3", "--in-flight", "4")
+    print(f"{search(kevolve, folder)} sessions")
     files = {}
     for name in FORMATS:
         files[name] = os.path.join(folder, name + ".jsonl")
-        answer = json.loads(run(kevolve, folder, "export", "--trajectories", name, "--output", files[name], "--json"))
+        one = ["--session", "last"] if name == "sts" else []
+        answer = json.loads(run(kevolve, folder, "export", "--trajectories", name, "--output", files[name], "--json", *one))
         with open(files[name], encoding="utf-8") as file:
             text = file.read()
         for secret in PLANTED:
@@ -105,14 +115,14 @@ def export(kevolve, folder):
         rows = rows_of(files[name])
         assert len(rows) == answer["rows"] > 0, (name, answer)
         check_rows(name, rows)
-        run(kevolve, folder, "export", "--trajectories", name, "--output", files[name] + ".zst")
-        assert run(kevolve, folder, "export", "--trajectories", name) == text
+        run(kevolve, folder, "export", "--trajectories", name, "--output", files[name] + ".zst", *one)
+        assert run(kevolve, folder, "export", "--trajectories", name, *one) == text
         print(f"{name}: {len(rows)} rows")
-    half = json.loads(run(kevolve, folder, "export", "--trajectories", "kto", "--split", "train", "--operator", "softmax_n4096", "--session", "last", "--output", files["kto"] + ".train", "--json"))
+    half = json.loads(run(kevolve, folder, "export", "--trajectories", "kto", "--split", "train", "--operator", "softmax_n4096", "--output", files["kto"] + ".train", "--json"))
     assert half["rows"] == len(rows_of(files["kto"]))
     run(kevolve, folder, "export", "--trajectories", "kto", "--split", "test", status=1)
     run(kevolve, folder, "export", "--trajectories", "sts", "--output", os.path.join(folder, "transcripts") + "/")
-    assert [rows_of(os.path.join(folder, "transcripts", name)) for name in os.listdir(os.path.join(folder, "transcripts"))] == [rows_of(files["sts"])]
+    assert rows_of(files["sts"]) in [rows_of(os.path.join(folder, "transcripts", name)) for name in os.listdir(os.path.join(folder, "transcripts"))]
     without = json.loads(run(kevolve, folder, "export", "--trajectories", "kto", "--exclude-provider", "careless", "--output", files["kto"] + ".without", "--json"))
     assert 0 < without["rows"] < half["rows"] and all(r["provider"] is None for r in rows_of(files["kto"] + ".without"))
     return files
