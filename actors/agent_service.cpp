@@ -42,8 +42,8 @@ struct worker_answer {
 
 class dealer_agent final : public agent_service {
 public:
-  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool)
-      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
+  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found)
+      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
 
   ~dealer_agent() override {
     stopping_ = true;
@@ -202,7 +202,7 @@ private:
   void say_hello() {
     introduction_.said(steady::now());
     if (!draining_)
-      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept()});
+      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_});
   }
 
   std::vector<std::string> kept() const {
@@ -302,6 +302,7 @@ private:
   agent::host_evaluator& host_;
   const std::string agent_;
   const std::shared_ptr<answer_spool> spool_; // null: answers are not kept
+  const std::vector<found_device> found_;
   const std::string identity_;
   std::vector<device_description> devices_;
   unsigned compile_slots_ = 1;
@@ -333,10 +334,10 @@ private:
 } // namespace
 
 result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
-                                                            std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool) {
+                                                            std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool, std::vector<found_device> found) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
-  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool));
+  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool), std::move(found));
   KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context, key));
   return std::unique_ptr<agent_service>(std::move(made));
 }

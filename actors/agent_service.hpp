@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/keys.hpp"
+#include "protocol/message.hpp"
 #include "protocol/result.hpp"
 
 #include <cstdint>
@@ -22,9 +23,9 @@ class answer_spool;
 class agent_service {
 public:
   /// `key`: for a scheduler in another process; the agent's name is then the key's, or begins with it. `spool`: null where scheduler and agent live
-  /// and die together.
+  /// and die together. `found`: accelerators of the host that nothing runs on, for people.
   static result<std::unique_ptr<agent_service>> start(agent::host_evaluator& host, std::string endpoint, void* zmq_context, std::string name,
-                                                      const std::optional<key_file>& key = std::nullopt, std::shared_ptr<answer_spool> spool = nullptr);
+                                                      const std::optional<key_file>& key = std::nullopt, std::shared_ptr<answer_spool> spool = nullptr, std::vector<found_device> found = {});
   virtual ~agent_service() = default;
   /// Asks the scheduler for no more work; what is under way goes on.
   virtual void drain() = 0;

@@ -77,6 +77,7 @@ void dispatch_shell::heard(const std::string& agent, message& what) {
 
 void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
   devices_[agent] = what.devices;
+  found_[agent] = what.found;
   auto holds = tasks_held_by(agent, what.kept);
   step(dispatch::hello{agent, std::move(what), std::move(holds)});
   answer_seekers();
@@ -133,7 +134,7 @@ void dispatch_shell::list(list_agents& what) const {
   std::vector<agent_status> all;
   for (const auto& [agent, devices] : devices_)
     if (const auto now = logic_.standing_of(agent))
-      all.push_back({agent.substr(0, agent.find('/')), agent, devices, now->leases, now->credit, now->draining, now_s() - now->heard_s});
+      all.push_back({agent.substr(0, agent.find('/')), agent, devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, found_.at(agent)});
   what.answer->set_value(std::move(all));
 }
 
@@ -261,6 +262,7 @@ void dispatch_shell::on(dispatch::requeued&) {}
 
 void dispatch_shell::on(dispatch::agent_gone& what) {
   devices_.erase(what.agent);
+  found_.erase(what.agent);
   std::erase_if(holders_, [&](const auto& each) { return each.second == what.agent; });
 }
 

@@ -84,6 +84,7 @@ private:
   std::map<std::string, std::vector<device_description>> devices_; // by agent
   std::unordered_map<std::string, std::string> holders_; // print of finished work that nobody has counted -> the agent that keeps its answer
   double ticked_s_ = 0;
+  std::map<std::string, std::vector<found_device>> found_;         // by agent, for people
   std::vector<looking> seekers_;
   lease_finished* answer_ = nullptr; // while `finished` is stepped
 };

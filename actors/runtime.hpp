@@ -58,6 +58,7 @@ struct agent_status {
   std::uint32_t leases = 0, credit = 0; // held, and how many it may hold
   bool draining = false;
   double silent_s = 0;                  // since it was heard
+  std::vector<found_device> found = {}; // accelerators of its host that nothing runs on
 };
 
 class runtime {

@@ -3,6 +3,7 @@
 // the scheduler is back; what it has answered lies in its spool until it is counted. Links neither CAF nor the cluster's store.
 #include "actors/agent_service.hpp"
 #include "actors/answer_spool.hpp"
+#include "node-agent/devices.hpp"
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 
@@ -37,6 +38,8 @@ std::string host_name() {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (agent::answer_device_search(argc, argv))
+    return 0;
   std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
   unsigned compile_slots = 0, device_slots = 1;
   CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
@@ -81,6 +84,9 @@ int main(int argc, char** argv) {
   if (auto roofs = (*host)->roofs(); !roofs)
     say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
+  auto found = agent::find_devices();
+  for (const auto& each : found)
+    say(each.name + ": " + agent::describe(each));
   std::string remark; // after the judges were forked: nothing of LMDB crosses a fork
   auto spool = open_free_spool(std::filesystem::path(settings.cache) / "spool", whole, remark);
   if (!spool)
@@ -89,7 +95,7 @@ int main(int argc, char** argv) {
     say("spool: " + remark);
   if (const std::size_t kept = (*spool)->prints().size())
     say("spool: " + std::to_string(kept) + " answers that no scheduler has counted");
-  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)));
+  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found);
   if (!service)
     return failed(service.error());
   for (const auto& device : (*host)->devices())

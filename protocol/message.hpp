@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -54,10 +55,21 @@ struct device_description {
   std::string facts;                   // what results depend on besides the hardware key: toolchain, judge, calibrated roofs
 };
 
+/// An accelerator that a host has; `trouble` says why nothing runs on it.
+struct found_device {
+  std::string name;                    // "cuda0"
+  std::string platform;                // cuda, hip
+  std::string model;                   // "NVIDIA H100 80GB HBM3"
+  std::string architecture;            // sm_90, gfx942
+  std::vector<std::pair<std::string, std::string>> facts;
+  std::string trouble;
+};
+
 // agent -> scheduler
 struct agent_hello { std::string agent; std::string incarnation; std::uint32_t version = protocol_version;
                      std::vector<device_description> devices; std::uint32_t compile_slots = 1;
-                     std::vector<std::string> kept; }; // work_print of what it has finished and nobody has counted yet, newest first
+                     std::vector<std::string> kept;      // work_print of what it has finished and nobody has counted yet, newest first
+                     std::vector<found_device> found; }; // beside `devices`, for people
 struct agent_heartbeat { std::uint32_t leases = 0; double load = 0; };
 struct lease_accepted { std::string lease; std::uint64_t epoch = 0; };
 struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string> answer; }; // string: infrastructure error
@@ -95,9 +107,14 @@ bool inspect(Inspector& f, device_description& x) {
   return f.object(x).fields(f.field("name", x.name), f.field("hardware", x.hardware), f.field("on", x.on), f.field("slots", x.slots), f.field("facts", x.facts));
 }
 template <class Inspector>
+bool inspect(Inspector& f, found_device& x) {
+  return f.object(x).fields(f.field("name", x.name), f.field("platform", x.platform), f.field("model", x.model), f.field("architecture", x.architecture),
+                            f.field("facts", x.facts), f.field("trouble", x.trouble));
+}
+template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {
   return f.object(x).fields(f.field("agent", x.agent), f.field("incarnation", x.incarnation), f.field("version", x.version),
-                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept));
+                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_heartbeat& x) {

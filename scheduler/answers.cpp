@@ -203,6 +203,13 @@ std::string check_answer(const kb::check_report& report) {
   return text_of({{"records", report.records}, {"sessions", report.sessions}, {"damage", report.damage}, {"repaired", report.repaired}});
 }
 
+object found_answer(const found_device& d) {
+  object facts = object::object();
+  for (const auto& [name, value] : d.facts)
+    facts[name] = value;
+  return {{"name", d.name}, {"platform", d.platform}, {"model", d.model}, {"architecture", d.architecture}, {"trouble", d.trouble}, {"facts", facts}};
+}
+
 std::string doctor_answer(const doctor_findings& found) {
   object answer;
   for (const auto& [name, finding] : found.findings)
@@ -210,6 +217,9 @@ std::string doctor_answer(const doctor_findings& found) {
   answer["devices"] = object::array();
   for (const device_description& d : found.devices)
     answer["devices"].push_back({{"name", d.name}, {"hardware", d.hardware}, {"target", to_string(d.on)}, {"slots", d.slots}});
+  answer["found"] = object::array();
+  for (const found_device& d : found.found)
+    answer["found"].push_back(found_answer(d));
   answer["roofs"] = {{"fma_flops_per_s", known(found.roofs.fma_flops_per_s)}, {"theoretical_flops_per_s", known(found.roofs.theoretical_flops_per_s)},
                      {"fma_agrees", found.roofs.fma_agrees}, {"note", found.roofs.note}, {"memory", object::array()}};
   for (const auto& m : found.roofs.memory)

@@ -8,6 +8,7 @@
 #include "scheduler/noise.hpp"
 #include "scheduler/report.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ std::string check_answer(const kb::check_report& report);
 struct doctor_findings {
   std::vector<std::pair<std::string, std::string>> findings;
   std::vector<device_description> devices;
+  std::vector<found_device> found;                            // accelerators that nothing runs on
   agent::host_roofs roofs;
   std::string python;
   std::string torch;
@@ -36,5 +38,6 @@ struct doctor_findings {
   std::vector<noise_row> noise;                               // empty: not asked for
 };
 std::string doctor_answer(const doctor_findings& found);
+nlohmann::ordered_json found_answer(const found_device& d);
 
 } // namespace kevolve::scheduler

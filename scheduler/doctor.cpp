@@ -1,5 +1,6 @@
 // kevolve doctor: what this host can do, what is missing and the exact command that brings it. Optional things may be missing (exit 0); a
 // compiler may not (exit 4).
+#include "node-agent/devices.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
 #include "scheduler/quantity.hpp"
@@ -26,6 +27,8 @@ std::string doctor_report(const doctor_findings& found, const style& how) {
   table findings({{"what"}, {"finding"}});
   for (const device_description& d : found.devices)
     findings.add({"device " + d.name, fmt::format("{}, target {}, {} slot{}", d.hardware, to_string(d.on), d.slots, d.slots == 1 ? "" : "s")});
+  for (const found_device& d : found.found)
+    findings.add({"device " + d.name, agent::describe(d)});
   for (const auto& [name, finding] : found.findings)
     findings.add({name, finding});
   findings.add({"python", found.python.empty() ? "none with torch" : fmt::format("{} (torch {})", found.python, found.torch.empty() ? "?" : found.torch)});
@@ -95,6 +98,7 @@ result<int> doctor(context& in, const doctor_options& options) {
   const std::string store = store_state(in); // closed again before anything forks
   KEVOLVE_TRY(host, single_host::start(in));
   found.devices = host->evaluator().devices();
+  found.found = agent::find_devices();
   found.findings = host->evaluator().self_test();
   found.findings.emplace_back("store", store);
   found.findings.emplace_back("operators", fmt::format("{} shipped", shipped_operators(in.configured).size()));

@@ -1,4 +1,5 @@
 // The kevolve command: parses, merges settings, runs one command, maps its end to the contract's exit codes.
+#include "node-agent/devices.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/command_line.hpp"
 #include "scheduler/llm_settings.hpp"
@@ -38,6 +39,8 @@ int run(const command_line& line) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (agent::answer_device_search(argc, argv))
+    return 0;
   const parsed_line parsed = parse_command_line(argc, argv);
   if (parsed.exit) {
     std::fprintf(*parsed.exit == 0 ? stdout : stderr, "%s\n", parsed.text.c_str());

@@ -297,8 +297,11 @@ private:
       object devices = object::array();
       for (const device_description& d : a.devices)
         devices.push_back({{"name", d.name}, {"hardware", d.hardware}, {"target", to_string(d.on)}, {"slots", d.slots}});
+      object found = object::array();
+      for (const found_device& d : a.found)
+        found.push_back(found_answer(d));
       rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", a.draining ? "draining" : "working"}, {"leases", a.leases}, {"credit", a.credit},
-                      {"silent_s", a.silent_s}, {"devices", devices}});
+                      {"silent_s", a.silent_s}, {"devices", devices}, {"found", found}});
     }
     return rows;
   }
