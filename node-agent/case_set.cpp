@@ -48,11 +48,17 @@ result<std::unique_ptr<case_set>> case_set::make(const problem& subject, std::ui
     return error{errc::specification, "operator '" + subject.op.name + "' has no graph: it cannot be checked (trace its reference first)"};
   std::unique_ptr<case_set> set(new case_set);
   set->subject_ = subject;
+  // Slot 0 is nobody's, the last one is for inputs never seen.
+  const std::size_t workloads = subject.workloads.size(), places = channel::slots - 2;
+  if (workloads > places)
+    return error{errc::specification, "operator '" + subject.op.name + "' has " + std::to_string(workloads) + " workloads; at most " + std::to_string(places) +
+                                          " are judged together (choose some with --workload)"};
+  const std::uint64_t sets_each = 2 * workloads <= places ? 2 : 1;
   std::uint32_t slot = 1;
   for (std::size_t w = 0; w < set->subject_.workloads.size(); ++w) {
     const workload& of = set->subject_.workloads[w];
     auto& sets = set->timed_.emplace_back();
-    for (std::uint64_t i = 0; i < 2; ++i) {
+    for (std::uint64_t i = 0; i < sets_each; ++i) {
       check_case drawn;
       drawn.variable_axes = of.axes;
       drawn.seed = rng(seed, 2 * w + i, "timed")();

@@ -19,13 +19,23 @@ namespace fs = std::filesystem;
 namespace kevolve::agent {
 namespace {
 
-constexpr const char* prefix = "kevolve-"; // kevolve-PID-NAME
+/// kevolve-NAMESPACE-PID-NAME. A process number means something in its own namespace of processes only; containers may share a group's folder.
+const std::string& prefix() {
+  static const std::string text = [] {
+    std::error_code failed;
+    std::string space = fs::read_symlink("/proc/self/ns/pid", failed).string(); // pid:[4026531836]
+    std::erase_if(space, [](char c) { return c < '0' || c > '9'; });
+    return "kevolve-" + space + "-";
+  }();
+  return text;
+}
 
 /// A mounted hierarchy, and the folder of our own group in it.
 struct hierarchy {
   bool unified = false;
   std::vector<std::string> controllers;
   std::string own;
+  std::string place; // where groups of ours are made
   [[nodiscard]] bool has(const std::string& controller) const { return std::find(controllers.begin(), controllers.end(), controller) != controllers.end(); }
 };
 
@@ -81,8 +91,10 @@ std::vector<hierarchy> hierarchies() {
     }
     for (auto& c : h.controllers)
       c.erase(std::remove(c.begin(), c.end(), '\n'), c.end());
-    if (!h.own.empty())
-      found.push_back(std::move(h));
+    if (h.own.empty())
+      continue;
+    h.place = h.unified && h.has("memory") && h.has("pids") ? place_for_groups(h.own, point) : h.own;
+    found.push_back(std::move(h));
   }
   return found;
 }
@@ -103,9 +115,27 @@ void remove_folder(const std::string& folder) {
 
 } // namespace
 
+std::string place_for_groups(const std::string& own, const std::string& top) {
+  const auto hands_down = [](const fs::path& folder) {
+    std::istringstream in(read_text((folder / "cgroup.subtree_control").string()));
+    bool memory = false, tasks = false;
+    for (std::string controller; in >> controller;)
+      memory |= controller == "memory", tasks |= controller == "pids";
+    return memory && tasks;
+  };
+  if (!hands_down(own))
+    (void)write_text(own + "/cgroup.subtree_control", "+memory +pids"); // refused where processes live in it, ourselves among them, but for the top
+  for (fs::path at = own;; at = at.parent_path()) {
+    if (hands_down(at) && ::access(at.c_str(), W_OK) == 0)
+      return at.string();
+    if (at == fs::path(top) || !at.has_relative_path())
+      return own;
+  }
+}
+
 result<std::unique_ptr<control_group>> control_group::make(const std::string& name, const group_limits& limits) {
   std::unique_ptr<control_group> g(new control_group);
-  const std::string folder = prefix + std::to_string(::getpid()) + "-" + name;
+  const std::string folder = prefix() + std::to_string(::getpid()) + "-" + name;
   std::string why = "no cgroup hierarchy is mounted";
   auto all = hierarchies();
   const bool one_for_all = std::any_of(all.begin(), all.end(), [](const hierarchy& h) { return h.unified && h.has("memory") && h.has("pids"); });
@@ -113,9 +143,7 @@ result<std::unique_ptr<control_group>> control_group::make(const std::string& na
   for (const hierarchy& h : all) {
     if (!h.unified && (one_for_all || !(h.has("memory") || h.has("pids") || h.has("cpuacct"))))
       continue;
-    const std::string at = h.own + "/" + folder;
-    if (h.unified && one_for_all && !write_text(h.own + "/cgroup.subtree_control", "+memory +pids"))
-      why = "controllers cannot be handed down in '" + h.own + "': " + std::strerror(errno);
+    const std::string at = h.place + "/" + folder;
     if (::mkdir(at.c_str(), 0755) != 0 && errno != EEXIST) {
       why = "cannot make '" + at + "': " + std::strerror(errno);
       continue;
@@ -216,15 +244,16 @@ std::size_t sweep_control_groups() {
   std::size_t removed = 0;
   for (const hierarchy& h : hierarchies()) {
     std::error_code failed;
-    for (const auto& entry : fs::directory_iterator(h.own, failed)) {
+    for (const auto& entry : fs::directory_iterator(h.place, failed)) {
       const std::string name = entry.path().filename().string();
-      if (!name.starts_with(prefix))
+      if (!name.starts_with(prefix()))
         continue;
-      const int pid = std::atoi(name.c_str() + std::strlen(prefix));
+      const int pid = std::atoi(name.c_str() + prefix().size());
       if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH)
         continue;
       for (int member : members(entry.path().string()))
-        ::kill(member, SIGKILL);
+        if (member > 0) // 0: one whom our namespace does not show; as a number to kill it would mean ourselves
+          ::kill(member, SIGKILL);
       remove_folder(entry.path().string());
       removed += ::access(entry.path().c_str(), F_OK) != 0;
     }

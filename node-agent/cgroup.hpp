@@ -47,7 +47,12 @@ private:
   std::string description_;
 };
 
-/// Removes groups that processes which no longer live have left behind. Returns how many.
+/// The folder in the unified hierarchy below which groups have limits of memory and tasks: `own` where it hands these controllers down, or is made to (a
+/// group with processes of its own cannot, but for the top); else the nearest group above it, up to `top`, that hands them down already (as systemd's
+/// slices do) and may be written. `own` where there is none: groups below it only kill.
+std::string place_for_groups(const std::string& own, const std::string& top);
+
+/// Removes groups that processes of our namespace which no longer live have left behind. Returns how many.
 std::size_t sweep_control_groups();
 
 } // namespace kevolve::agent

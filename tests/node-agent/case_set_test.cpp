@@ -94,6 +94,40 @@ TEST_CASE("each workload has two input sets of other content in other memory, ea
   CHECK(*slots.rbegin() < channel::slots - 1); // the last one is for inputs never seen
 }
 
+TEST_CASE("cases take all slots that workloads leave but the last one") {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t m = 1; m <= 126; ++m)
+    rows.push_back(m);
+  auto set = cases(doubled(rows));
+  std::set<std::uint32_t> slots;
+  for (std::size_t w = 0; w < set->workloads(); ++w)
+    for (const test_case& c : set->timed(w))
+      slots.insert(c.slot);
+  CHECK(slots.size() == 252);
+  for (const test_case& c : set->adversarial())
+    slots.insert(c.slot);
+  CHECK(slots.size() == channel::slots - 2); // from 1 on
+  CHECK(*slots.rbegin() == channel::slots - 2);
+}
+
+TEST_CASE("very many workloads have one input set each, and too many are refused with their number") {
+  std::vector<std::int64_t> rows(channel::slots - 2, 3);
+  const auto p = doubled(rows);
+  auto set = cases(p);
+  std::set<std::uint32_t> slots;
+  for (std::size_t w = 0; w < set->workloads(); ++w) {
+    REQUIRE(set->timed(w).size() == 1);
+    slots.insert(set->timed(w)[0].slot);
+  }
+  CHECK(slots.size() == channel::slots - 2);
+  CHECK(*slots.rbegin() == channel::slots - 2);
+  CHECK(set->adversarial().empty());
+  rows.push_back(3);
+  const auto more = case_set::make(doubled(rows), 1);
+  REQUIRE(!more);
+  CHECK(more.error().message.find("has 255 workloads; at most 254") != std::string::npos);
+}
+
 TEST_CASE("the seed decides the inputs") {
   auto one = cases(doubled(), 1), same = cases(doubled(), 1), other = cases(doubled(), 2);
   for (auto* set : {&one, &same, &other})

@@ -71,6 +71,13 @@ pid_t member(const control_group& g, What what) {
   return child;
 }
 
+/// How the names of our groups begin.
+std::string ours() {
+  std::string space = fs::read_symlink("/proc/self/ns/pid").string();
+  std::erase_if(space, [](char c) { return c < '0' || c > '9'; });
+  return "kevolve-" + space + "-";
+}
+
 int reaped(pid_t child) {
   int status = 0;
   CHECK(::waitpid(child, &status, 0) == child);
@@ -90,7 +97,7 @@ TEST_CASE("a group is made below our own in each hierarchy, with its limits writ
     CHECK(g->empty());
     bool memory = false, counted = false;
     for (const fs::path& f : folders) {
-      CHECK(f.filename() == "kevolve-" + std::to_string(::getpid()) + "-test");
+      CHECK(f.filename() == ours() + std::to_string(::getpid()) + "-test");
       CHECK(fs::is_directory(f));
       for (const char* file : {"memory.max", "memory.limit_in_bytes"})
         if (fs::exists(f / file))
@@ -256,9 +263,10 @@ TEST_CASE("sweeping removes what ended processes have left behind with whoever l
   if (gone == 0)
     ::_exit(0);
   reaped(gone);
-  const fs::path left = folders[0].parent_path() / ("kevolve-" + std::to_string(gone) + "-cell0"), other = folders[0].parent_path() / ("other-" + std::to_string(gone) + "-cell0"),
-                 unnumbered = folders[0].parent_path() / "kevolve-test-of-sweeping";
-  for (const fs::path& f : {left, other, unnumbered})
+  const fs::path left = folders[0].parent_path() / (ours() + std::to_string(gone) + "-cell0"), other = folders[0].parent_path() / ("other-" + std::to_string(gone) + "-cell0"),
+                 unnumbered = folders[0].parent_path() / (ours() + "test-of-sweeping");
+  const fs::path elsewhere = folders[0].parent_path() / ("kevolve-1-" + std::to_string(gone) + "-cell0"); // of another namespace of processes
+  for (const fs::path& f : {left, other, unnumbered, elsewhere})
     fs::create_directory(f);
   const pid_t stranger = ::fork();
   if (stranger == 0)
@@ -276,9 +284,33 @@ TEST_CASE("sweeping removes what ended processes have left behind with whoever l
   CHECK(::kill(stranger, 0) != 0);
   CHECK(fs::exists(other));
   CHECK(fs::exists(unnumbered));
+  CHECK(fs::exists(elsewhere));
   for (const fs::path& f : folders)
     CHECK(fs::exists(f)); // ours: we live
   CHECK(sweep_control_groups() == 0);
-  for (const fs::path& f : {left, other, unnumbered})
+  for (const fs::path& f : {left, other, unnumbered, elsewhere})
     ::rmdir(f.c_str());
+}
+
+TEST_CASE("limits are below a group that hands its controllers down: our own, or the nearest above it") {
+  std::string name = (fs::temp_directory_path() / "kevolve-groups-XXXXXX").string();
+  REQUIRE(::mkdtemp(name.data()));
+  const fs::path top = name, slice = top / "user.slice", scope = slice / "session-1.scope"; // as systemd makes them; files, so that a group takes what is written as it is
+  fs::create_directories(scope);
+  const auto hands_down = [](const fs::path& group, const std::string& controllers) { std::ofstream(group / "cgroup.subtree_control") << controllers << "\n"; };
+  CHECK(place_for_groups(scope, top) == scope); // nowhere
+  hands_down(top, "cpuset cpu io memory pids");
+  hands_down(slice, "memory");
+  hands_down(scope, "");
+  CHECK(place_for_groups(scope, top) == top);
+  hands_down(slice, "cpu memory pids");
+  CHECK(place_for_groups(scope, top) == slice);
+  CHECK(place_for_groups(slice, top) == slice);
+  hands_down(scope, "pids memory");
+  CHECK(place_for_groups(scope, top) == scope);
+  fs::remove(slice / "cgroup.subtree_control");
+  hands_down(scope, "");
+  CHECK(place_for_groups(scope, slice) == scope); // not beyond the top
+  CHECK(first_line(scope / "cgroup.subtree_control") == "+memory +pids"); // it was asked
+  fs::remove_all(top);
 }

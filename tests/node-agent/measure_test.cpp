@@ -443,3 +443,16 @@ TEST_CASE("a loss that is proven ends the first look, as a gain that is promised
   CHECK(blocks(1.1e-3) >= 6);
   CHECK(blocks(1e-3) == 200); // equal: neither
 }
+
+TEST_CASE("a kernel alone that is slower than any budget is sampled once, a pair twice") {
+  for (const bool paired : {false, true}) {
+    contestant candidate, anchor;
+    candidate.call = anchor.call = [](std::uint32_t, std::uint32_t n) { return call_end{misbehaviour::none, {}, 20e-6 + 1e-3 * n}; };
+    measure_settings s;
+    s.slots = {1};
+    s.budget_s = s.hard_budget_s = 0;
+    s.clearly_slower = 1e9;
+    const measurement m = measure(candidate, paired ? &anchor : nullptr, s, rng(5));
+    CHECK(m.candidate_s.size() == (paired ? 4 : 2)); // two samples a block
+  }
+}
