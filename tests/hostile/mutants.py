@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Mutation testing of judge, sandbox and statistics: small mechanical changes of the sources, drawn with a seed, each of which a test must notice.
+"""Mutation testing of judge, sandbox and statistics, or of the cluster's leases: small mechanical changes of the sources, drawn with a seed, each of which a test must notice.
 
     tests/hostile/mutants.py --work DIR [--count 200] [--seed 1]      draws mutants and tests each; goes on where it was stopped
     tests/hostile/mutants.py --work DIR --again                       tests the survivors once more, against this checkout's tests
     tests/hostile/mutants.py --work DIR --table                       prints the counts and survivors as Markdown
+    tests/hostile/mutants.py --set cluster --work OTHER …             of lease and dispatch code: by simulation (2,000 seeds), then by their tests
 
 DIR gets a clone of this checkout's last commit and a build of it; results are appended to DIR/mutants.jsonl (the last line about a mutant counts).
 Mutants are drawn in turn from four kinds: comparison flipped (with logic and arithmetic), call dropped, constant changed, return forced; within a
@@ -54,6 +55,11 @@ FILES = {
     "judge": (["judge_test"], WHOLE, ["deadline", "poison", "fresh_content", "odd_cases", "canaries"], False),
     "judge_timing": (["judge_test"], WHOLE, ["spots", "second_clock", "audit", "final_check"], False),
 }
+CLUSTER = {name: (tests, [], [], False) for name, tests in {
+    "dispatch_logic.cpp": ["search_dispatch_test", "authentication_test"], "agent_leases.cpp": ["agent_leases_test"], "settlements.hpp": ["search_dispatch_test", "engine_test"],
+    "agent_introduction.hpp": ["agent_leases_test", "engine_test"]}.items()}
+SEEDS = 2000  # of the simulation, for each mutant
+SETS = {"judge": {f"node-agent/{name}.cpp": what for name, what in FILES.items()}, "cluster": {f"actors/{name}": what for name, what in CLUSTER.items()}}
 COMPILES = {"objects", "flags", "compile_jail"}  # nothing that was compiled before may hide these
 TYPES = r"(?:static |inline |virtual |constexpr |\[\[nodiscard\]\] )*(?:const )?[A-Za-z_][\w:]*(?:<[^;{}]*>)?[&*]? [\w:~]+\([^;{}]*\)(?: const)?(?: noexcept)?"
 
@@ -99,11 +105,10 @@ def sites_of(text):
                 yield number, m.start(1), len(m.group(1)), value, KINDS[3], f"returns {value}"
 
 
-def draw(seed):
+def draw(seed, files):
     """All sites in the order in which they are taken: in turn from each kind, shuffled within a kind."""
     chosen, piles = random.Random(seed), {kind: [] for kind in KINDS}
-    for name in FILES:
-        path = f"node-agent/{name}.cpp"
+    for path in files:
         text = (ROOT / path).read_text()
         function = functions_of(text)
         for line, column, length, new, kind, words in sites_of(text):
@@ -176,6 +181,8 @@ def leave(group):
 class Course:
     def __init__(self, chosen):
         self.work = chosen.work
+        self.files = SETS[chosen.set]
+        self.simulated = chosen.set == "cluster"
         self.pause = chosen.pause_while
         self.clone = chosen.work / "clone"
         self.build = self.clone / "build" / "release"
@@ -193,7 +200,9 @@ class Course:
         subprocess.run(["cmake", "-S", str(self.clone), "-B", str(self.build), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DKEVOLVE_TESTS=ON"], check=True, stdout=subprocess.DEVNULL)
         made = subprocess.run(["ninja", "-C", str(self.build), "-t", "targets", "all"], capture_output=True, text=True).stdout
         self.targets = {line.split(":")[0] for line in made.splitlines()}
-        everything = {"kevolve", "kevolve-judge", "kevolve-harness", "evaluate_test"} | {test for own, *_ in FILES.values() for test in own}
+        everything = {"kevolve"} | {test for own, *_ in self.files.values() for test in own}
+        if not self.simulated:
+            everything |= {"kevolve-judge", "kevolve-harness", "evaluate_test"}
         if not self.make([t for t in sorted(everything) if t in self.targets]):
             sys.exit("the clone does not build")
         (self.work / "cache").mkdir(exist_ok=True)
@@ -225,7 +234,9 @@ class Course:
 
     def checks_of(self, name):
         """(label, targets, command, how to repeat what failed) in the order in which they are tried."""
-        own, cases, defences, honest = FILES[name]
+        own, cases, defences, honest = self.files[name]
+        if self.simulated:
+            yield self.simulation()
         for test in own:
             if test in self.targets:
                 yield self.doctest(test, [])
@@ -242,7 +253,16 @@ class Course:
                 several = re.search(r"// variants: (.*)", file.read_text(errors="replace"))
                 chosen.append(file.stem + ("/1" if several and "|" in several.group(1) else ""))
         if chosen:
-            yield self.attacks(chosen, name not in COMPILES)
+            yield self.attacks(chosen, pathlib.Path(name).stem not in COMPILES)
+
+    def simulation(self):
+        common = ["bin/kevolve", "bench", "simulate", "--json"]
+
+        def again(output):
+            found = re.search(r"--replay (\d+)", output)
+            return f"seed {found.group(1)}" if found else None, [*common, "--replay", found.group(1)] if found else [*common, "--seeds", str(SEEDS)]
+
+        return f"bench simulate ({SEEDS} seeds)", ["kevolve"], [*common, "--seeds", str(SEEDS)], again, True
 
     def doctest(self, test, only):
         command = ["stdbuf", "-oL", f"bin/{test}", "--abort-after=1", "-d"]  # line by line: of one that hangs the last is wanted
@@ -305,7 +325,7 @@ class Course:
     def unchanged(self, why):
         self.seen = set()
         began = time.monotonic()
-        for name in FILES:
+        for name in self.files:
             by = self.tried(name, unchanged=True)
             if by:
                 sys.exit(f"without any change: {by}")
@@ -327,7 +347,7 @@ class Course:
         else:
             path.write_text(changed)
             try:
-                by = self.tried(pathlib.Path(m["file"]).stem)
+                by = self.tried(m["file"])
                 state = by if by == "does not compile" else f"killed by {by}" if by else "survived"
             finally:
                 path.write_text(original)
@@ -355,7 +375,7 @@ def counts(d):
 
 def table(results):
     counted = [m for m in results.values() if counts(m)]
-    for title, of in (("file", lambda m: m["file"].removeprefix("node-agent/")), ("kind", lambda m: m["kind"])):
+    for title, of in (("file", lambda m: pathlib.Path(m["file"]).name), ("kind", lambda m: m["kind"])):
         print(f"\n| {title} | mutants | killed | survived |\n|---|---|---|---|")
         for name in sorted({of(m) for m in counted}):
             group = [m for m in counted if of(m) == name]
@@ -364,12 +384,13 @@ def table(results):
     print("\n| place | function | change | line |\n|---|---|---|---|")
     for m in sorted(counted, key=lambda m: (m["file"], m["line"])):
         if m["state"] == "survived":
-            print(f"| {m['file'].removeprefix('node-agent/')}:{m['line']} | {m['function']} | {m['change']} | `{m['source'].replace('|', chr(92) + '|')}` |")
+            print(f"| {pathlib.Path(m['file']).name}:{m['line']} | {m['function']} | {m['change']} | `{m['source'].replace('|', chr(92) + '|')}` |")
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--work", required=True, type=pathlib.Path)
+    options.add_argument("--set", choices=sorted(SETS), default="judge")
     options.add_argument("--count", type=int, default=200)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--again", action="store_true")
@@ -381,7 +402,7 @@ def main():
     options.add_argument("--list", action="store_true", help="print the sites in the order in which they are drawn, and end")
     chosen = options.parse_args()
     if chosen.list:
-        for m in draw(chosen.seed):
+        for m in draw(chosen.seed, SETS[chosen.set]):
             print(f"{m['file']}:{m['line']} {m['kind']}: {m['change']}\n    {m['source']}")
         return 0
     course = Course(chosen)
@@ -400,7 +421,7 @@ def main():
             todo = [m for m in results.values() if m["state"] == "survived"]
         else:
             share, shares = map(int, chosen.share.split("/"))
-            todo = (m for m in draw(chosen.seed)[share::shares] if key_of(m) not in results)
+            todo = (m for m in draw(chosen.seed, SETS[chosen.set])[share::shares] if key_of(m) not in results)
         done = sum(counts(m) for m in results.values())
         since = 0
         for m in todo:
