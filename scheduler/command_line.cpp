@@ -100,6 +100,8 @@ private:
     c->add_flag("--wait", submit_.wait, "until they have ended");
     c->add_option("--workload", submit_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
     setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
+    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the scheduler's config.toml, joined by commas")->type_name("NAME");
+    setting(*c, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
     setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
     setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
     setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");

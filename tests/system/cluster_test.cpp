@@ -192,6 +192,11 @@ TEST_CASE("what an agent finished while nobody listened is kept through its own 
   auto agent = c.agent("fleet", name);
   REQUIRE(agent);
   REQUIRE(c.await_agents(1));
+  auto by_nobody = short_session("20");
+  by_nobody.insert(by_nobody.end(), {"--synthesizer", "generator,nobody", "--ensemble", "bandit"});
+  const auto refused = c.ask(by_nobody); // models are the scheduler's, and it has none
+  CHECK(refused.status == 4);
+  CHECK((refused.out + refused.err).find("found 'nobody', expected generator") != std::string::npos);
   const auto submitted = c.ask(short_session("20"));
   INFO(submitted.err);
   REQUIRE(submitted.status == 0);
