@@ -202,7 +202,7 @@ private:
   void say_hello() {
     introduction_.said(steady::now());
     if (!draining_)
-      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_});
+      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles()});
   }
 
   std::vector<std::string> kept() const {

@@ -7,7 +7,9 @@
 namespace kevolve::dispatch {
 namespace {
 
-bool can_run(const std::vector<device_description>& devices, const submit& what) {
+bool can_run(const std::vector<device_description>& devices, bool compiles, const submit& what) {
+  if (what.needs_compiler && !compiles)
+    return false;
   if (!what.needs_device)
     return true;
   return std::any_of(devices.begin(), devices.end(), [&what](const device_description& d) {
@@ -21,7 +23,7 @@ constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent ente
 
 /// What a task asks of an agent, as one string: tasks that ask for the same are kept in one line.
 std::string kind_of(const submit& s) {
-  return s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string();
+  return (s.needs_compiler ? "compiler\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
 } // namespace
@@ -84,7 +86,7 @@ dispatcher::line& dispatcher::line_of(const submit& what) {
   if (is_new) {
     l.asks = what;
     for (const auto& [name, a] : agents_)
-      if (!a.draining && a.leases.size() < a.credit && can_run(a.devices, what))
+      if (!a.draining && a.leases.size() < a.credit && can_run(a.devices, a.compiles, what))
         l.idle.emplace(a.leases.size(), name);
   }
   return l;
@@ -140,6 +142,7 @@ void dispatcher::on(hello&& in) {
     a.credit += d.slots;
   a.credit = std::max(a.credit, 1u);
   a.devices = std::move(in.what.devices);
+  a.compiles = in.what.compiles;
   a.heard_s = now_s_;
   agents_.emplace(in.agent, std::move(a));
   list_idle(in.agent);
@@ -187,7 +190,7 @@ void dispatcher::list_idle(const std::string& agent) {
   if (a.draining || a.leases.size() >= a.credit)
     return;
   for (auto& [kind, l] : lines_)
-    if (can_run(a.devices, l.asks))
+    if (can_run(a.devices, a.compiles, l.asks))
       l.idle.emplace(a.leases.size(), agent);
 }
 
@@ -222,7 +225,7 @@ bool dispatcher::grant_one() {
 /// Costs the agent no work: whoever has the answer is asked first, as far as its credit goes.
 void dispatcher::grant_to_holder(task_state& t) {
   auto a = t.what.holder.empty() || !t.agent.empty() ? agents_.end() : agents_.find(t.what.holder);
-  if (a != agents_.end() && !a->second.draining && a->second.leases.size() < a->second.credit && can_run(a->second.devices, t.what))
+  if (a != agents_.end() && !a->second.draining && a->second.leases.size() < a->second.credit && can_run(a->second.devices, a->second.compiles, t.what))
     grant_to(t, a->first);
 }
 
@@ -351,7 +354,7 @@ bool dispatcher::serves(const target& on, const std::string& hardware) const {
   submit asked;
   asked.on = on;
   asked.hardware = hardware;
-  return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second.devices, asked); });
+  return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second.devices, a.second.compiles, asked); });
 }
 
 std::optional<dispatcher::standing> dispatcher::standing_of(const std::string& agent) const {

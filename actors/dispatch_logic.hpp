@@ -39,6 +39,7 @@ struct submit {
   bool needs_device = true;           // false: tracing, compiling only
   std::string user = {};              // fairness is between users; "": the owner stands for itself
   std::string holder = {};            // an agent that has the answer already; "": none is known
+  bool needs_compiler = true;         // candidates are compiled where they are measured
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
@@ -89,7 +90,7 @@ public:
   /// Leases held and whether it is being drained; empty: no such agent.
   struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; };
   [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
-  /// Somebody who is not draining serves this target.
+  /// Somebody who is not draining, and can compile, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
   /// When `step(tick)` has to come at the latest; nothing pending: empty.
   [[nodiscard]] std::optional<double> next_deadline_s() const;
@@ -98,6 +99,7 @@ private:
   struct agent_state {
     std::string incarnation;
     std::vector<device_description> devices;
+    bool compiles = true;
     std::uint32_t credit = 0;         // leases it may hold: device slots plus compile slots, so that compiles overlap measuring
     std::set<std::string> leases;
     double heard_s = 0;

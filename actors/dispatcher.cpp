@@ -76,8 +76,7 @@ void dispatch_shell::heard(const std::string& agent, message& what) {
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
-  devices_[agent] = what.devices;
-  found_[agent] = what.found;
+  agents_[agent] = {what.devices, what.found, what.compiles};
   auto holds = tasks_held_by(agent, what.kept);
   step(dispatch::hello{agent, std::move(what), std::move(holds)});
   answer_seekers();
@@ -105,7 +104,7 @@ const std::string& dispatch_shell::print_of(kept& k) {
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) {
-  if (!devices_.contains(agent))
+  if (!agents_.contains(agent))
     return say(agent, agent_welcome{identity_, protocol_version}); // it knows an earlier life of ours
   step(dispatch::heartbeat{agent});
 }
@@ -132,15 +131,15 @@ void dispatch_shell::heard_from(const std::string& agent, agent_drain& what) { s
 
 void dispatch_shell::list(list_agents& what) const {
   std::vector<agent_status> all;
-  for (const auto& [agent, devices] : devices_)
+  for (const auto& [agent, told] : agents_)
     if (const auto now = logic_.standing_of(agent))
-      all.push_back({agent.substr(0, agent.find('/')), agent, devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, found_.at(agent)});
+      all.push_back({agent.substr(0, agent.find('/')), agent, told.devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, told.found, told.compiles});
   what.answer->set_value(std::move(all));
 }
 
 void dispatch_shell::drain(drain_agents& what) {
   std::vector<std::string> named;
-  for (const auto& [agent, devices] : devices_)
+  for (const auto& [agent, told] : agents_)
     if (agent.substr(0, agent.find('/')) == what.name)
       named.push_back(agent);
   for (const std::string& agent : named)
@@ -149,7 +148,7 @@ void dispatch_shell::drain(drain_agents& what) {
 }
 
 void dispatch_shell::unreachable(const std::string& agent, const std::string& reason) {
-  if (devices_.contains(agent))
+  if (agents_.contains(agent))
     step(dispatch::lost{agent, reason});
 }
 
@@ -161,18 +160,18 @@ void dispatch_shell::find(find_device& what) {
 
 void dispatch_shell::answer_seekers() {
   std::erase_if(seekers_, [&](looking& each) {
-    for (const auto& [agent, devices] : devices_)
-      for (const auto& device : devices)
-        if (fits(device, each.what.on, each.what.hardware)) {
+    for (const auto& [agent, told] : agents_)
+      for (const auto& device : told.devices)
+        if (told.compiles && fits(device, each.what.on, each.what.hardware)) {
           each.what.answer->set_value(device);
           return true;
         }
     if (now_s() < each.until_s)
       return false;
     std::string served;
-    for (const auto& [agent, devices] : devices_)
-      for (const auto& device : devices)
-        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + ")";
+    for (const auto& [agent, told] : agents_)
+      for (const auto& device : told.devices)
+        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (told.compiles ? ")" : ", which has no compiler)");
     each.what.answer->set_value(error{errc::no_agent, "no agent serves " + to_string(each.what.on) +
                                                         (each.what.hardware.empty() ? "" : " on " + each.what.hardware) +
                                                         "; served: " + (served.empty() ? "nothing" : served)});
@@ -197,7 +196,7 @@ void dispatch_shell::tick() {
   }
   for (const auto& task : hopeless) {
     kept& k = tasks_.at(task);
-    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more"};
+    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more (with a compiler)"};
     self_->send(k.what.origin, task_given_up{std::move(why)});
     withdraw(task);
   }
@@ -261,8 +260,7 @@ void dispatch_shell::on(dispatch::acknowledge& what) {
 void dispatch_shell::on(dispatch::requeued&) {}
 
 void dispatch_shell::on(dispatch::agent_gone& what) {
-  devices_.erase(what.agent);
-  found_.erase(what.agent);
+  agents_.erase(what.agent);
   std::erase_if(holders_, [&](const auto& each) { return each.second == what.agent; });
 }
 

@@ -75,16 +75,21 @@ private:
   const std::string& print_of(kept& k);
   double now_s() const;
 
+  struct introduced { // what an agent said of itself
+    std::vector<device_description> devices;
+    std::vector<found_device> found; // for people
+    bool compiles = true;
+  };
+
   dispatcher_actor::pointer self_;
   dispatcher_parts parts_;
   const std::string identity_; // of this life: an agent that hears a new one introduces itself again
   dispatch::dispatcher logic_;
   std::unordered_map<std::string, kept> tasks_;
   dispatch::settlements<origin> settled_;
-  std::map<std::string, std::vector<device_description>> devices_; // by agent
+  std::map<std::string, introduced> agents_;
   std::unordered_map<std::string, std::string> holders_; // print of finished work that nobody has counted -> the agent that keeps its answer
   double ticked_s_ = 0;
-  std::map<std::string, std::vector<found_device>> found_;         // by agent, for people
   std::vector<looking> seekers_;
   lease_finished* answer_ = nullptr; // while `finished` is stepped
 };

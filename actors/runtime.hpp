@@ -59,6 +59,7 @@ struct agent_status {
   bool draining = false;
   double silent_s = 0;                  // since it was heard
   std::vector<found_device> found = {}; // accelerators of its host that nothing runs on
+  bool compiles = true;                 // false: it is given nothing that has to be compiled
 };
 
 class runtime {

@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
   app.add_option("--key", key_path, "an agent's key file (kevolve keys new NAME --role agent)")->type_name("FILE")->required();
   app.add_option("--cache", cache, "artifacts and calibration")->type_name("DIR");
   app.add_option("--python", python, "a Python with torch: baselines and tracing")->type_name("PATH");
-  app.add_option("--compiler", compiler, "what calibration is compiled with")->type_name("NAME");
+  app.add_option("--compiler", compiler, "what calibration is compiled with; where it is missing the agent starts and compiles nothing")->type_name("NAME");
   app.add_option("--name", name, "what it is called behind its key's name (default: the host's)")->type_name("NAME");
   app.add_option("--compile-slots", compile_slots, "compilers at once (0: one per core)")->type_name("N");
   app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
@@ -76,12 +76,12 @@ int main(int argc, char** argv) {
   settings.compile_slots = compile_slots;
   settings.device_slots = device_slots;
   settings.require_sandbox = sandbox == "full";
-  if (agent::find_command(compiler).empty())
-    return failed({errc::configuration, "compiler '" + compiler + "' is not on PATH"});
   auto host = agent::host_evaluator::start(settings);
   if (!host)
     return failed(host.error());
-  if (auto roofs = (*host)->roofs(); !roofs)
+  if (!(*host)->compiles())
+    say("compiler '" + compiler + "' is not on PATH: this agent is given nothing that has to be compiled; install one (Debian: g++) and start it again");
+  else if (auto roofs = (*host)->roofs(); !roofs)
     say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
   auto found = agent::find_devices();

@@ -58,6 +58,7 @@ public:
 
   result<void> begin();
   std::vector<device_description> devices() const override;
+  bool compiles() const override { return compiles_; }
   result<host_roofs> roofs() override { return roofs(false); }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
   result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
@@ -81,6 +82,7 @@ private:
 
   host_settings settings_;
   std::string hardware_;
+  bool compiles_ = true;
   mutable std::mutex facts_mutex_;
   std::string facts_;
   pause_gate gate_;
@@ -153,6 +155,7 @@ result<void> host::begin() {
   settings_.device_slots = slots;
   if (settings_.compile_slots == 0)
     settings_.compile_slots = static_cast<unsigned>(cores.size());
+  compiles_ = !find_command(settings_.compiler).empty();
   compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.compile_slots, gate_, settings_.off);
   for (unsigned i = 0; i < slots; ++i) {
     judge_setup setup;
@@ -208,7 +211,7 @@ std::vector<device_description> host::devices() const {
 
 /// What results of this device depend on besides its hardware key: when it changes, leaders are worth another look.
 void host::note_facts(const host_roofs* roofs) {
-  auto compiler = compilers_->version(settings_.compiler);
+  const auto compiler = compiles_ ? compilers_->version(settings_.compiler) : result<std::string>(std::string("no compiler"));
   std::string text = (compiler ? *compiler : settings_.compiler) + ", judge " + judge_version;
   if (roofs) {
     char numbers[96];

@@ -45,6 +45,8 @@ public:
   virtual ~host_evaluator() = default;
 
   [[nodiscard]] virtual std::vector<device_description> devices() const = 0;
+  /// The compiler that `settings` name is here. Without one nothing can be evaluated; the host can still be asked what it is.
+  [[nodiscard]] virtual bool compiles() const { return true; }
   /// Measures the roofs, or reads them from the cache.
   virtual result<host_roofs> roofs() = 0;
   /// One attempt. A failing candidate is an evaluation with its outcome; an `error` is always infrastructure. `cancelled` is polled at

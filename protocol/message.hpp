@@ -69,7 +69,8 @@ struct found_device {
 struct agent_hello { std::string agent; std::string incarnation; std::uint32_t version = protocol_version;
                      std::vector<device_description> devices; std::uint32_t compile_slots = 1;
                      std::vector<std::string> kept;      // work_print of what it has finished and nobody has counted yet, newest first
-                     std::vector<found_device> found; }; // beside `devices`, for people
+                     std::vector<found_device> found;    // beside `devices`, for people
+                     bool compiles = true; };            // has a compiler; agents of before this field have one
 struct agent_heartbeat { std::uint32_t leases = 0; double load = 0; };
 struct lease_accepted { std::string lease; std::uint64_t epoch = 0; };
 struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string> answer; }; // string: infrastructure error
@@ -114,7 +115,7 @@ bool inspect(Inspector& f, found_device& x) {
 template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {
   return f.object(x).fields(f.field("agent", x.agent), f.field("incarnation", x.incarnation), f.field("version", x.version),
-                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found));
+                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found), f.field("compiles", x.compiles));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_heartbeat& x) {

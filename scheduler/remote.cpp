@@ -271,6 +271,8 @@ result<int> manage_agents(context& in, const std::string& action, const std::str
       devices += (devices.empty() ? "" : ", ") + text_at(d, "target") + " (" + text_at(d, "hardware") + ")";
     for (const object& d : a.value("found", object::array()))
       devices += (devices.empty() ? "" : "; ") + text_at(d, "name") + " " + text_at(d, "model") + " (" + text_at(d, "trouble") + ")";
+    if (!a.value("compiles", true))
+      devices += "; no compiler: gets no candidates";
     shown.add({text_at(a, "agent"), text_at(a, "state"), fmt::format("{} of {}", text_at(a, "leases"), text_at(a, "credit")), show_duration(a.value("silent_s", 0.0)) + " ago", devices});
   }
   in.out.answer(all.dump(2));

@@ -187,6 +187,25 @@ TEST_CASE("work goes to agents that can run it, and waits for one otherwise") {
   CHECK(only<grant>(d.step(tracing, 1)).size() == 1);
 }
 
+TEST_CASE("an agent without a compiler gets nothing that has to be compiled, whoever has waited how long") {
+  dispatcher d;
+  auto bare = agent_of("bare", 4);
+  bare.what.compiles = false;
+  (void)d.step(bare, 0);
+  CHECK_FALSE(d.serves(cpu));
+  CHECK(only<grant>(d.step(task_of("a"), 0)).empty());
+  auto tracing = task_of("trace", "t");
+  tracing.needs_device = tracing.needs_compiler = false;
+  const auto traced = only<grant>(d.step(tracing, 0));
+  REQUIRE(traced.size() == 1);
+  CHECK(traced[0].agent == "bare");
+  const auto granted = only<grant>(d.step(agent_of("whole", 1), 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "whole");
+  CHECK(granted[0].lease == "a");
+  CHECK(d.serves(cpu));
+}
+
 TEST_CASE("a draining agent finishes what it has and gets nothing new") {
   dispatcher d;
   (void)d.step(agent_of("x", 2), 0);
