@@ -1,7 +1,8 @@
-# kevolve_component(NAME [EXECUTABLE] [UNSANITIZED] SOURCES … [PUBLIC libs…] [PRIVATE libs…]): one target per component; everything is
-# PRIVATE unless said. UNSANITIZED: without KEVOLVE_SANITIZE's instrumentation; whoever says it gives the reason. Sources are relative to the caller's folder, includes are written from the project's root ("protocol/graph.hpp").
+# kevolve_component(NAME [EXECUTABLE] [UNSANITIZED] [RELOCATABLE] SOURCES … [PUBLIC libs…] [PRIVATE libs…]): one target per component; everything is
+# PRIVATE unless said. UNSANITIZED: without KEVOLVE_SANITIZE's instrumentation; whoever says it gives the reason. RELOCATABLE: finds its libraries in ../lib
+# first, where the agent's package has them. Sources are relative to the caller's folder, includes are written from the project's root ("protocol/graph.hpp").
 function(kevolve_component name)
-  cmake_parse_arguments(arg "EXECUTABLE;UNSANITIZED" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "EXECUTABLE;UNSANITIZED;RELOCATABLE" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(arg_EXECUTABLE)
     add_executable(${name} ${arg_SOURCES})
   else()
@@ -10,6 +11,10 @@ function(kevolve_component name)
   target_compile_features(${name} PRIVATE cxx_std_20)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} kevolve_warnings)
+  if(arg_RELOCATABLE) # DT_RPATH, since DT_RUNPATH does not hold for what libraries need themselves
+    set_target_properties(${name} PROPERTIES BUILD_RPATH "$ORIGIN/../lib")
+    target_link_options(${name} PRIVATE LINKER:--disable-new-dtags)
+  endif()
   if(NOT arg_UNSANITIZED)
     target_link_libraries(${name} PRIVATE kevolve_sanitizers)
   endif()

@@ -24,7 +24,7 @@ void add_root_folder(std::vector<std::string>& a, const std::string& folder) {
 
 } // namespace
 
-compile_jail::compile_jail(defences_off off) : wrapper_(find_command("bwrap").string()) {
+compile_jail::compile_jail(defences_off off) : wrapper_(find_bubblewrap().string()) {
   if (!off.on(defence::compile_jail)) {
     detail_ = "switched off";
     return;

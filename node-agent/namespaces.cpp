@@ -50,7 +50,7 @@ fs::path found_at(const char* library) {
 }
 
 std::vector<std::string> wrapped(const fs::path& harness) {
-  std::vector<std::string> a{find_command("bwrap").string(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "kevolve",
+  std::vector<std::string> a{find_bubblewrap().string(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "kevolve",
                              "--die-with-parent", "--cap-drop", "ALL", "--clearenv"};
   const auto add = [&](std::initializer_list<std::string> more) { a.insert(a.end(), more); };
   if (::geteuid() != 0)
@@ -67,9 +67,12 @@ std::vector<std::string> wrapped(const fs::path& harness) {
   };
   bind(loader, loader);
   bind(harness, "/kevolve-harness");
+  // Those of a package lie anywhere; inside, the harness finds them through its RPATH, which is /lib there.
+  std::error_code failed;
+  const fs::path packaged = fs::canonical(harness.parent_path().parent_path() / "lib", failed);
   for (const char* library : libraries)
     if (const fs::path at = found_at(library); !at.empty())
-      bind(at, at);
+      bind(at, !failed && fs::weakly_canonical(at.parent_path(), failed) == packaged ? fs::path("/lib") / library : at);
   add({"--proc", "/proc", "--remount-ro", "/", "--chdir", "/", "--info-fd", "4", "/kevolve-harness", "wait"});
   return a;
 }

@@ -398,6 +398,11 @@ std::filesystem::path find_command(const std::string& name) {
   return {};
 }
 
+std::filesystem::path find_bubblewrap() {
+  const auto installed = find_command("bwrap");
+  return installed.empty() ? find_beside_executable("libexec/bwrap") : installed;
+}
+
 std::filesystem::path find_beside_executable(const std::filesystem::path& relative) {
   std::error_code failed;
   std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", failed).parent_path();

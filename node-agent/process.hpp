@@ -85,6 +85,8 @@ std::vector<std::string> plain_environment();
 std::string scrub(std::string_view text, std::size_t most = 64u << 10);
 /// A command by name in PATH, or empty.
 std::filesystem::path find_command(const std::string& name);
+/// bwrap in PATH, or the one that an agent's package has beside its programs; empty where there is none.
+std::filesystem::path find_bubblewrap();
 /// Monotonic seconds.
 double now_s() noexcept;
 

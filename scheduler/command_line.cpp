@@ -10,8 +10,6 @@ namespace kevolve::scheduler {
 
 namespace {
 
-constexpr const char* version = "0.1.0";
-
 /// Adds commands and their options to a CLI::App; options' values live as long as `line`.
 class grammar {
 public:
@@ -85,6 +83,24 @@ private:
     setting(of, "--key", "key", "a client's key file for it")->type_name("FILE");
   }
 
+  void add_launch(CLI::App& a) {
+    a.add_option("--output", output_, "package: the archive (default: kevolve-agent-VERSION-MACHINE.tar.gz)")->type_name("FILE");
+    a.add_option("--ssh", launch_.hosts, "launch: hosts as ssh takes them, joined by commas")->type_name("HOST[,HOST…]")->delimiter(',');
+    a.add_flag("--slurm", launch_.slurm, "launch: a job array of agents");
+    a.add_option("--package", launch_.package, "launch: this archive (default: made of the programs beside this one)")->type_name("FILE");
+    a.add_option("--dir", launch_.directory, "launch: where the package lies on the hosts; for Slurm on a file system that nodes share")->type_name("DIR");
+    a.add_option("--agent-option", launch_.agent_options, "launch: passed on to each agent: --agent-option=--device-slots=2")->type_name("OPTION")->allow_extra_args(false);
+    a.add_option("--ssh-config", launch_.ssh_config, "launch: in place of ~/.ssh/config")->type_name("FILE");
+    a.add_option("--timeout", launch_.timeout_s, "launch: seconds for copying, and for an agent to be heard (default: 60)")->type_name("S")->check(CLI::Range(1.0, 3600.0));
+    a.add_option("--nodes", launch_.nodes, "launch --slurm: agents, each with a node of its own (default: 1)")->type_name("N")->check(CLI::Range(1, 100000));
+    a.add_option("--time", launch_.time, "launch --slurm: limit of a job, as sbatch takes it")->type_name("TIME");
+    a.add_option("--partition", launch_.partition, "launch --slurm")->type_name("NAME");
+    a.add_option("--sbatch", launch_.sbatch, "launch --slurm: a further option of sbatch: --sbatch=--account=mine")->type_name("OPTION")->allow_extra_args(false);
+    a.add_option("--drain", launch_.drain_s, "launch --slurm: seconds before the limit at which an agent takes nothing more (default: 60)")->type_name("S")->check(CLI::Range(1, 65535));
+    a.add_flag("--again", launch_.again, "launch --slurm: queue an agent again when its time limit ended it");
+    a.add_flag("--write-only", launch_.write_only, "launch --slurm: write the job's script and submit nothing");
+  }
+
   void add_cluster() {
     CLI::App* s = command(app_, "serve", "the scheduler as a daemon: agents and people's commands come in by key");
     s->add_option("--listen", serve_.listen, "where agents connect; people's commands come to the next port")->type_name("tcp://HOST:PORT");
@@ -112,14 +128,17 @@ private:
     add_remote_settings(*c);
     c->callback([this] { line_.run = [this](context& in) { return submit(in, submit_); }; });
 
-    CLI::App* a = command(app_, "agents", "list or drain the agents of a running scheduler");
-    a->add_option("ACTION", agents_action_, "list (default) or drain")->type_name("")->check(CLI::IsMember({"list", "drain"}));
+    CLI::App* a = command(app_, "agents", "the agents of a running scheduler: list, drain, launch; package: what they start from");
+    a->add_option("ACTION", agents_action_, "list (default), drain, package or launch")->type_name("")->check(CLI::IsMember({"list", "drain", "package", "launch"}));
     a->add_option("AGENT", agent_, "its name")->type_name("");
     add_remote_settings(*a);
+    add_launch(*a);
     a->callback([this] {
       if (agents_action_ == "drain" && agent_.empty())
         throw CLI::ValidationError("AGENT", "agents drain: found no agent, expected a name that agents list shows");
-      line_.run = [this](context& in) { return manage_agents(in, agents_action_, agent_); };
+      line_.run = [this](context& in) {
+        return agents_action_ == "package" ? package_agents(in, output_) : agents_action_ == "launch" ? launch_agents(in, launch_) : manage_agents(in, agents_action_, agent_);
+      };
     });
 
     CLI::App* k = command(app_, "keys", "keys for agents and people: list, new or revoke");
@@ -360,8 +379,9 @@ private:
   doctor_options doctor_;
   serve_options serve_;
   submit_options submit_;
+  launch_options launch_;
   keys_options keys_;
-  std::string agents_action_ = "list", agent_;
+  std::string agents_action_ = "list", agent_, output_;
   hostile_options hostile_;
   landscape_options landscape_;
   replay_options replay_;
@@ -378,12 +398,10 @@ private:
 
 /// Words that the contract knows and this version does not.
 std::optional<std::string> later(int argc, const char* const* argv) {
-  const std::string first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
+  const std::string first = argc > 1 ? argv[1] : "";
   const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
   if (among(first, {"train"}))
     return first;
-  if (first == "agents" && among(second, {"launch", "package"}))
-    return first + " " + second;
   return std::nullopt;
 }
 

@@ -10,6 +10,8 @@
 
 namespace kevolve::scheduler {
 
+inline constexpr const char* version = "0.1.0";
+
 struct command_line {
   flag_values flags;
   std::string config;

@@ -144,6 +144,25 @@ result<int> submit(context& in, const submit_options& options);
 result<int> remote_sessions(context& in, const std::string& action, const std::string& session);
 /// `agents list|drain`.
 result<int> manage_agents(context& in, const std::string& action, const std::string& agent);
+/// `agents package`: the archive from which agents start on bare hosts.
+result<int> package_agents(context& in, const std::string& output);
+
+struct launch_options {
+  std::vector<std::string> hosts;     // by ssh
+  bool slurm = false;
+  std::string package;                // an archive; empty: made now
+  std::string directory;              // where it lies on the hosts; empty: ~/.cache/kevolve-agent, for root /var/cache/kevolve-agent
+  std::vector<std::string> agent_options;
+  std::string ssh_config;
+  double timeout_s = 60;              // for copying, and for an agent to be heard
+  unsigned nodes = 1;                 // Slurm
+  std::string time, partition;
+  std::vector<std::string> sbatch;
+  unsigned drain_s = 60;
+  bool again = false, write_only = false;
+};
+/// `agents launch`: agents on hosts behind ssh, or as a Slurm job. Exit 1 where a host failed.
+result<int> launch_agents(context& in, const launch_options& options);
 /// Gives a session the weights and limits that are configured for the models among its synthesizers. Errors: a name that is none.
 result<void> take_models(session_settings& to, const model_configuration& from);
 /// What the settings say of a session. Errors name the setting.

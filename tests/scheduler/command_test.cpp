@@ -163,7 +163,6 @@ TEST_CASE("what later versions bring is refused by name, not half done") {
     CHECK(r.err == "kevolve: " + word + ": not in this version\n");
   }
   CHECK(p.run({"bench", "simulate", "--seeds", "2"}).status == 0);
-  CHECK(p.run({"agents", "package"}).status == 2);
   CHECK(p.run({"kb", "search"}).status == 2);
 }
 
@@ -176,6 +175,17 @@ TEST_CASE("export wants a leader or trajectories, in a format that there is") {
   CHECK(unknown.status == 2);
   CHECK(has(unknown.err, "ppo"));
   CHECK(p.run({"export", "--trajectories", "sft"}).status == 1); // nothing is there yet
+}
+
+TEST_CASE("agents are launched in one way at a time, with an agent's key") {
+  place p;
+  CHECK(has(p.run({"agents", "launch"}).err, "neither --ssh nor --slurm"));
+  CHECK(p.run({"agents", "launch", "--slurm", "--ssh", "host"}).status == 2);
+  CHECK(has(p.run({"agents", "launch", "--slurm"}).err, "expected --scheduler tcp://HOST:PORT and --key FILE"));
+  REQUIRE(p.run({"keys", "new", "ada", "--role", "client", "--out", (p.at / "ada.key").string()}).status == 0);
+  const auto wrong = p.run({"agents", "launch", "--slurm", "--scheduler", "tcp://h:7400", "--key", (p.at / "ada.key").string()});
+  CHECK(wrong.status == 4);
+  CHECK(has(wrong.err, "it is a client's, expected an agent's"));
 }
 
 TEST_CASE("without any session there are no skills, which is no error") {
