@@ -66,6 +66,7 @@ public:
   }
   std::uint32_t held() const override { return held_; }
   bool connected() const override { return connected_; }
+  std::uint64_t rounds() const override { return rounds_; }
   std::uint32_t answered_from_spool() const override { return from_spool_; }
   std::string spool_trouble() const override {
     std::lock_guard lock(mutex_);
@@ -127,6 +128,7 @@ private:
         if (e.num() == ETERM)
           break;
       }
+      ++rounds_;
       receive_all();
       for (auto& got : answers_.take())
         apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
@@ -315,6 +317,7 @@ private:
   outbox<worker_answer> answers_;
   std::atomic<bool> stopping_ = false, draining_ = false, connected_ = false;
   std::atomic<std::uint32_t> held_ = 0;
+  std::atomic<std::uint64_t> rounds_ = 0;
   bool said_draining_ = false;
   steady::time_point heard_{};
   std::thread socket_thread_;

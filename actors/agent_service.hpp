@@ -34,6 +34,8 @@ public:
   /// Answers that the spool gave instead of work, and those that it could not keep.
   [[nodiscard]] virtual std::uint32_t answered_from_spool() const = 0;
   [[nodiscard]] virtual std::string spool_trouble() const = 0;
+  /// How often its socket's thread has come round: it stands still where that one hangs.
+  [[nodiscard]] virtual std::uint64_t rounds() const = 0;
   /// The scheduler has answered and is heard from.
   [[nodiscard]] virtual bool connected() const = 0;
 };

@@ -6,6 +6,7 @@
 #include "node-agent/devices.hpp"
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
+#include "node-agent/service_manager.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   const int told = ::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
 
+  auto manager = agent::service_manager::of_environment();
   auto key = read_key(key_path);
   if (!key)
     return failed(key.error());
@@ -101,9 +103,12 @@ int main(int argc, char** argv) {
   for (const auto& device : (*host)->devices())
     say(whole + " serves " + to_string(device.on) + " (" + device.hardware + "), scheduler " + scheduler);
 
+  manager.ready("serves " + scheduler + " as " + whole);
+
   bool was_connected = false, draining = false;
   std::string trouble;
   std::uint32_t from_spool = 0;
+  std::uint64_t rounds = 0;
   double drained_since = 0;
   for (;;) {
     pollfd ready{told, POLLIN, 0};
@@ -115,7 +120,12 @@ int main(int argc, char** argv) {
       draining = true;
       drained_since = agent::now_s();
       (*service)->drain();
+      manager.stopping();
       say("draining: takes nothing more, finishes what it holds; once more to end at once");
+    }
+    if (const auto now = (*service)->rounds(); now != rounds) { // its socket is served
+      rounds = now;
+      manager.alive(agent::now_s());
     }
     const bool connected = (*service)->connected();
     if (connected != was_connected)

@@ -3,6 +3,8 @@
 // for it and keeps its newest progress.
 #include "actors/client_port.hpp"
 #include "actors/runtime.hpp"
+#include "node-agent/process.hpp"
+#include "node-agent/service_manager.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/cluster_keys.hpp"
 #include "scheduler/commands.hpp"
@@ -318,6 +320,7 @@ private:
 } // namespace
 
 result<int> serve(context& in, const serve_options& options) {
+  auto manager = agent::service_manager::of_environment();
   KEVOLVE_TRY(people, client_endpoint(options.listen));
   KEVOLVE_TRY_VOID(prepare_data(in));
   KEVOLVE_TRY(keys, cluster_keys::open(in.configured.data));
@@ -353,11 +356,15 @@ result<int> serve(context& in, const serve_options& options) {
     in.out.note(fmt::format("serving agents at {} and people at {}; data in {}; public key {}", options.listen, people, in.configured.data.string(), keys.own.public_key));
     if (keys.allowed->all().empty())
       in.out.note(fmt::format("nobody may come in yet: make keys with {} keys new NAME --role agent|client{}", in.command(), in.data_option()));
+    manager.ready(fmt::format("serves agents at {}", options.listen));
     while (!in.signals.received()) {
       self.tick();
+      if (self.why_not_ready().empty() && engine->agents()) // the store takes writes and the dispatcher answers
+        manager.alive(agent::now_s());
       for (int i = 0; i < 10 && !in.signals.received(); ++i)
         std::this_thread::sleep_for(100ms);
     }
+    manager.stopping();
     in.out.note("stopping: running sessions are paused and go on when the scheduler is back");
     page.reset();
     port.reset();
