@@ -38,6 +38,7 @@ self=$(readlink -f "$0") || exit 4
 here=${self%/*}
 refuse() { echo "kevolve-agent: $*" >&2; exit 4; }
 [ "$(uname -m)" = @machine@ ] || refuse "this package is for @machine@, found $(uname -m)"
+[ -e /proc/self/exe ] || refuse "/proc is not mounted; programs find their libraries through it"
 [ -e @loader@ ] || refuse "found no glibc (@loader@ is missing), expected glibc @major@.@minor@ or newer"
 glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null || echo unknown)
 glibc=${glibc#glibc }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The agent's package in a bare Debian root, nothing installed: it starts with one command, registers, says that it has no compiler, and is given nothing.
+With g++ alone beside it: its own bubblewrap gives the full sandbox, and a session ends with a verified leader.
 
-Usage: package_bare_root.py KEVOLVE. KEVOLVE_BARE_ROOT names a root made by debootstrap --variant=minbase; without it one is made, which needs root and a Debian
-mirror. Exits 77 (skipped) where that cannot be done.
+Usage: package_bare_root.py KEVOLVE. KEVOLVE_BARE_ROOT names a root made by debootstrap --variant=minbase, KEVOLVE_COMPILER_ROOT one that has g++, too; without them one is
+made, which needs root and a Debian mirror. Exits 77 (skipped) where that cannot be done.
 """
 import os
 import pathlib
@@ -26,6 +27,45 @@ def bare_root(fleet):
     return made
 
 
+def with_compiler(fleet, root):
+    """A host that has a compiler and nothing else: the package's own bubblewrap, all layers of the sandbox, a session."""
+    given = os.environ.get("KEVOLVE_COMPILER_ROOT")
+    if given:
+        root = pathlib.Path(given)
+    else:
+        line = "apt-get update && apt-get install -y --no-install-recommends g++"
+        done = subprocess.run(["chroot", root, "sh", "-c", line], capture_output=True, text=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
+        if done.returncode != 0:
+            skip(f"the bare root is good; no g++ could be installed into it: {done.stderr.splitlines()[-1:]}")
+    assert (root / "usr/bin/g++").exists() and not (root / "usr/bin/bwrap").exists(), root
+    opened = root / "opt" / f"kevolve-test-{os.getpid()}"
+    inside = "/" + str(opened.relative_to(root))
+    opened.mkdir(parents=True)
+    try:
+        subprocess.run(["tar", "xzf", fleet.at / "package.tar.gz", "-C", opened], check=True)
+        shutil.copy(fleet.at / "fleet.key", opened / "fleet.key")
+        # A real root, not a chroot: the kernel lets nobody make a user namespace inside one.
+        line = f"""set -e
+mount --make-rprivate / && mount --bind {root} {root} && cd {root}
+mkdir -p old dev proc sys
+mount --rbind /dev dev && mount --rbind /sys sys && mount -t proc proc proc
+pivot_root . old
+exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c 'umount -l /old; cd {inside};
+  exec kevolve-agent-*/kevolve-agent --scheduler {fleet.endpoint} --key fleet.key --cache cache --name whole --compile-slots 1 --require-sandbox full'"""
+        agent = fleet.start("whole", ["unshare", "--mount", "/bin/sh", "-c", line])
+        agents = until(fleet.agents, 120, "the agent registers")
+        assert agents[0]["agent"] == "fleet.whole" and agents[0]["compiles"] is True, agents
+        session = fleet.submit(4)
+        fleet.ask("sessions", "watch", session)
+        end = fleet.show(session)
+        assert end["evaluations"] == 4 and end["outcomes"]["passed"] == 4 and end["best"]["verified"] is True, end
+        print(f"with a compiler: full sandbox, outcomes {end['outcomes']}")
+        agent.terminate()
+        assert agent.wait(60) == 0
+    finally:
+        shutil.rmtree(opened)
+
+
 def main():
     if os.geteuid() != 0:
         skip("a root of its own needs root")
@@ -44,6 +84,9 @@ def main():
         try:
             shutil.copy(package, opened / "package.tar.gz")
             shutil.copy(fleet.at / "fleet.key", opened / "fleet.key")
+            assert not (root / "proc/self").exists(), "the root's /proc is mounted already"
+            mute = subprocess.run(["chroot", root, "/bin/sh", "-c", f"cd {inside} && tar xzf package.tar.gz && kevolve-agent-*/kevolve-agent --help"], capture_output=True, text=True)
+            assert mute.returncode == 4 and "/proc is not mounted" in mute.stderr, mute
             # /proc as every host has it; nothing else is added to the root.
             line = f"mount -t proc proc /proc && cd {inside} && tar xzf package.tar.gz && (cd kevolve-agent-*/ && sha256sum --quiet -c MANIFEST) && " \
                    f"exec kevolve-agent-*/kevolve-agent --scheduler {fleet.endpoint} --key fleet.key --cache {inside}/cache --name bare"
@@ -62,6 +105,7 @@ def main():
                     assert daemon.wait(30) == 0
         finally:
             shutil.rmtree(opened)
+        with_compiler(fleet, root)
 
 
 main()
