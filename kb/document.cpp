@@ -1,10 +1,10 @@
 #include "kb/document.hpp"
 
+#include "protocol/digest.hpp"
+
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 namespace kevolve::kb {
 namespace {
@@ -14,16 +14,6 @@ constexpr std::size_t passage_bytes = 2400; // some 300 words
 constexpr std::size_t passages_at_most = 4000;
 constexpr std::size_t heading_levels = 6; // Markdown's
 constexpr std::size_t title_bytes = 120;
-
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string out;
-  for (unsigned i = 0; i < size; ++i)
-    out += fmt::format("{:02x}", digest[i]);
-  return out;
-}
 
 std::string_view trimmed(std::string_view s) {
   const auto from = s.find_first_not_of(" \t\r");
@@ -207,7 +197,7 @@ result<document> read_document(std::string id, std::string_view text, const docu
   d.id = std::move(id);
   d.platforms = defaults.platforms;
   d.languages = defaults.languages;
-  d.version = sha256(text);
+  d.version = sha256_hex(text);
   const std::string clean = scrubbed(text);
   std::string_view rest = clean;
   KEVOLVE_TRY_VOID(take_front_matter(d, rest, where));

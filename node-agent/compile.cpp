@@ -1,6 +1,7 @@
 #include "node-agent/compile.hpp"
 
 #include "node-agent/objects.hpp"
+#include "protocol/digest.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
-#include <openssl/evp.h>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,17 +117,6 @@ bool spells_out_vectors(const std::string& source) {
 }
 
 } // namespace
-
-std::string sha256(std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  static constexpr char hex[] = "0123456789abcdef";
-  std::string out;
-  for (unsigned i = 0; i < size; ++i)
-    out += {hex[digest[i] >> 4], hex[digest[i] & 15]};
-  return out;
-}
 
 const std::string& cpu_identity() {
   static const std::string identity = [] {
@@ -333,7 +322,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   }
   if (!toolchain)
     return toolchain.error();
-  const std::string key = sha256(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe + "\n" + std::to_string(off_.bits()));
+  const std::string key = sha256_hex(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe + "\n" + std::to_string(off_.bits()));
   const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".so"), notes = fs::path(artifact).replace_extension(".vec");
 
   // One maker per artifact; whoever comes second finds it made.

@@ -64,8 +64,6 @@ private:
 
 /// The text of protocol/native_abi.h, which candidates include as "kevolve.h".
 extern const char* const native_abi_text;
-/// Lower-case hex of SHA-256.
-std::string sha256(std::string_view text);
 /// Model name and instruction sets: what an artifact built with -march=native depends on.
 const std::string& cpu_identity();
 

@@ -9,6 +9,7 @@
 #include "node-agent/trace.hpp"
 #include "node-agent/yardstick.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/digest.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -338,7 +339,7 @@ result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<b
   e.where.device = "cpu0";
   e.where.judge_version = judge_version;
   e.where.oracle_version = oracle_version;
-  e.where.problem = sha256(encode(what.subject));
+  e.where.problem = sha256_hex(encode(what.subject));
   if (auto known = still_holds(what, e.where))
     return std::move(*known);
   e.where.clock = "CLOCK_MONOTONIC of the judge";

@@ -2,6 +2,7 @@
 
 #include "node-agent/compile.hpp"
 #include "node-agent/hardware.hpp"
+#include "protocol/digest.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -261,7 +262,7 @@ double memory_time(const host_roofs& r, double read_bytes, double write_bytes) {
 result<host_roofs> measure_roofs(const fs::path& cache, const std::string& hardware, const std::string& toolchain, const std::string& compiler,
                                  std::size_t cores, bool afresh, const probe_kernel& probe) {
   const candidate kernel = roof_kernel(compiler);
-  const std::string key = sha256(hardware + "\n" + toolchain + "\n" + judge_version + "\n" + std::to_string(cores) + "\n" + kernel.id);
+  const std::string key = sha256_hex(hardware + "\n" + toolchain + "\n" + judge_version + "\n" + std::to_string(cores) + "\n" + kernel.id);
   const fs::path file = cache / "roofs" / (key.substr(0, 32) + ".json");
   const auto known = from_file(file);
   if (known && !afresh)

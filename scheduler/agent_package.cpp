@@ -2,6 +2,7 @@
 
 #include "node-agent/compile.hpp"
 #include "node-agent/process.hpp"
+#include "protocol/digest.hpp"
 #include "scheduler/command_line.hpp"
 
 #include <algorithm>
@@ -66,15 +67,6 @@ std::string filled(std::string text, const std::map<std::string, std::string>& v
   return text;
 }
 
-result<std::string> contents_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in)
-    return error{errc::io, fmt::format("'{}' cannot be read", file.string())};
-  return std::move(text).str();
-}
-
 /// The folder that is packed, and what it has so far.
 struct staging {
   fs::path at;
@@ -95,7 +87,7 @@ struct staging {
     if (!out)
       return error{errc::io, fmt::format("'{}' cannot be written", (at / to).string())};
     fs::permissions(at / to, static_cast<fs::perms>(runs ? 0755 : 0644), failed);
-    hashes[to] = agent::sha256(contents);
+    hashes[to] = sha256_hex(contents);
     if (contents.starts_with("\177ELF"))
       glibc = std::max(glibc, glibc_needed_by(contents));
     return {};
@@ -178,6 +170,15 @@ result<void> pack(const staging& from, const std::string& name, const fs::path& 
 
 } // namespace
 
+result<std::string> contents_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in)
+    return error{errc::io, fmt::format("'{}' cannot be read", file.string())};
+  return std::move(text).str();
+}
+
 result<std::vector<fs::path>> libraries_in(std::string_view listing) {
   std::vector<fs::path> found;
   std::istringstream lines{std::string(listing)};
@@ -232,7 +233,7 @@ result<agent_package> make_agent_package(const fs::path& folder, const fs::path&
   fs::rename(partial, file, failed);
   if (failed)
     return error{errc::io, fmt::format("'{}' cannot be written: {}", file.string(), failed.message())};
-  return agent_package{file, name, agent::sha256(bytes), bytes.size(), fmt::format("{}.{}", stage.glibc.first, stage.glibc.second), {stage.libraries.begin(), stage.libraries.end()}};
+  return agent_package{file, name, sha256_hex(bytes), bytes.size(), fmt::format("{}.{}", stage.glibc.first, stage.glibc.second), {stage.libraries.begin(), stage.libraries.end()}};
 }
 
 } // namespace kevolve::scheduler

@@ -26,6 +26,9 @@ struct agent_package {
 /// Errors: a program, a library, bwrap, tar or gzip that is missing, or no room.
 result<agent_package> make_agent_package(const std::filesystem::path& programs, const std::filesystem::path& output);
 
+/// A whole file. Errors name it.
+result<std::string> contents_of(const std::filesystem::path& file);
+
 /// What the loader lists for a program, as paths; the kernel's and the loader itself are no libraries. Errors: one that is not found.
 result<std::vector<std::filesystem::path>> libraries_in(std::string_view listing);
 /// Belongs to glibc: a package must not bring it, since it fits its loader alone.

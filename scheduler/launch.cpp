@@ -5,6 +5,7 @@
 #include "actors/keys.hpp"
 #include "node-agent/compile.hpp"
 #include "node-agent/process.hpp"
+#include "protocol/digest.hpp"
 #include "scheduler/agent_package.hpp"
 #include "scheduler/commands.hpp"
 #include "scheduler/table.hpp"
@@ -34,15 +35,6 @@ constexpr std::size_t hosts_at_once = 16;
 constexpr double connect_limit_s = 20, slurm_limit_s = 60;
 constexpr int ssh_itself_failed = 255;
 
-result<std::string> contents_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in)
-    return error{errc::io, fmt::format("'{}' cannot be read", file.string())};
-  return std::move(text).str();
-}
-
 fs::path own_folder() {
   std::error_code failed;
   return fs::read_symlink("/proc/self/exe", failed).parent_path();
@@ -59,7 +51,7 @@ std::vector<std::string> our_environment() {
 result<agent_package> package_of(context& in, const launch_options& options) {
   if (!options.package.empty()) {
     KEVOLVE_TRY(bytes, contents_of(options.package));
-    return agent_package{options.package, "", agent::sha256(bytes), bytes.size(), "", {}};
+    return agent_package{options.package, "", sha256_hex(bytes), bytes.size(), "", {}};
   }
   std::error_code failed;
   const fs::path folder = in.configured.cache / "packages";

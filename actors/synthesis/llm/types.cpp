@@ -1,11 +1,10 @@
 #include "actors/synthesis/llm/types.hpp"
 
-#include "protocol/check.hpp"
+#include "protocol/digest.hpp"
 
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <openssl/evp.h>
 
 namespace kevolve::llm {
 namespace {
@@ -174,15 +173,7 @@ std::string prompt_hash(const request& asked) {
     add_field(bytes, to_string(m.from));
     add_field(bytes, m.content);
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  KEVOLVE_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) {
-    hex += "0123456789abcdef"[digest[i] >> 4];
-    hex += "0123456789abcdef"[digest[i] & 15];
-  }
-  return hex;
+  return sha256_hex(bytes);
 }
 
 std::string prompt_text(const request& asked) {
