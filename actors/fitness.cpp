@@ -119,7 +119,7 @@ leader_verified verdict_of(node_number number, evaluation e, std::string_view ro
     v.best_baseline = std::max_element(led_by.begin(), led_by.end(), [](const auto& x, const auto& y) { return x.second < y.second; })->first;
   }
   auto plain = against(e, root);
-  v.holds = e.result == outcome::passed && (number == 0 || (plain && plain->log_ratio > 0));
+  v.holds = e.result == outcome::passed && (number == 0 || e.candidate == root || (plain && plain->log_ratio > 0));
   v.what = std::move(e);
   return v;
 }

@@ -78,6 +78,8 @@ struct synthesize {
   std::uint32_t known = 0;
   std::shared_ptr<const std::vector<model_answered>> said; // by models for this proposal before, in an earlier life: paid for already
   session_actor answer_to;
+  bool first = false;              // nothing has passed yet, and no generator writes the root
+  bool root_by_model = false;      // the root is the first candidate that passed
 };
 struct asking_permitted { node_number number = 0; std::uint32_t step = 0; };
 struct asking_refused { node_number number = 0; std::uint32_t step = 0; error why; };

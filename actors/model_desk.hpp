@@ -34,6 +34,11 @@ public:
   virtual ~model_desk() = default;
   /// Errors name the synthesizer and what is configured (errc::configuration).
   virtual result<model_seat> find(const std::string& synthesizer) = 0;
+  /// The language of a target, known or described; null where there is none.
+  virtual std::shared_ptr<const synthesis::language> language(const target& on) {
+    const synthesis::language* known = synthesis::language_of(on);
+    return known ? std::make_shared<const synthesis::language>(*known) : nullptr;
+  }
   /// Passages of the knowledge base, most useful first; empty where there is nothing. May block.
   virtual std::vector<synthesis::reading> read(const lookup& what) = 0;
   /// Calls `then` with the compiler's messages: "" where it compiles or nobody here can tell. On a thread of the desk's.

@@ -78,7 +78,9 @@ result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesi
     return seat_->error();
   const model_seat& seat = **seat_;
   synthesis::writing_task task;
-  task.facts.in = synthesis::language_of(parts_.common.on);
+  if (!language_)
+    language_ = parts_.desk->language(parts_.common.on);
+  task.facts.in = language_.get();
   if (!task.facts.in)
     return error{errc::synthesizer, "no language '" + parts_.common.on.language + "' on " + parts_.common.on.platform + "; expected " +
                                       synthesis::language_names(parts_.common.on.platform)};
@@ -88,6 +90,9 @@ result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesi
   task.facts.number = request.number;
   task.facts.given = request.given ? *request.given : synthesis::context{};
   task.facts.given.skills = parts_.common.skills;
+  task.facts.first = request.first;
+  if (request.root_by_model)
+    task.facts.given.root = "the first implementation that passed";
   task.facts.may_schedule = task.facts.in->runs && printer() != nullptr;
   task.facts.blank_feedback = seat.blank_feedback;
   if (!seat.blank_feedback) {

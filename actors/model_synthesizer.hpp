@@ -61,6 +61,7 @@ private:
   model_synthesizer_actor::pointer self_;
   model_synthesizer_parts parts_;
   std::optional<result<model_seat>> seat_;
+  std::shared_ptr<const synthesis::language> language_;
   std::unique_ptr<synthesis::generator> printer_;
   bool printer_made_ = false;
   std::unordered_map<node_number, open_writing> open_;

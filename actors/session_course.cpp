@@ -17,6 +17,7 @@ constexpr std::uint32_t hopeless_synthesizers = 16; // proposals in a row that a
 constexpr std::uint32_t verify_tries = 2;       // of one leader, infrastructure faults only
 constexpr std::uint32_t leaders_refuted = 3;    // leaders that did not hold, then the session ends without one
 constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal that nothing verified tells about asks for a verification
+constexpr node_number afresh_every = 5;         // proposals before a first one has passed
 constexpr double slow_anchor_s = 10e-3;           // a call; fifty of them are half a second for each candidate
 constexpr double verification_overdue_s = 30;   // past the session's own limit
 
@@ -41,7 +42,7 @@ void session::advance() {
   if (!state_.is_open())
     return;
   const auto& nodes = state_.nodes();
-  bool root_lost = !nodes.empty() && (nodes[0].status == node_status::failed || nodes[0].status == node_status::closed);
+  bool root_lost = !state_.root_by_model() && !nodes.empty() && (nodes[0].status == node_status::failed || nodes[0].status == node_status::closed);
   if (root_lost && stopping_.empty())
     return end("failed", error{problem_code_, "the plain loop nest: " + (problem_.empty() ? "it did not pass" : problem_)});
   if (state_.faults_in_a_row() >= hopeless_faults)
@@ -123,12 +124,16 @@ bool session::propose_one() {
   const auto& settings = state_.settings();
   const auto& nodes = state_.nodes();
   const auto number = nodes.size();
-  if (number > 0 && !state_.root_passed())
-    return false;
+  const bool first = number > 0 && !state_.root_passed();
+  if (first && (!state_.root_by_model() || !state_.open().empty()))
+    return false; // one after the other: what is said of one helps the next
   if (settings.evaluations > 0 && state_.results() + state_.open().size() >= settings.evaluations)
     return false;
   proposal_made made{number, {}, memory_operator::inherit, state_.results(), 0, "", "generator"}; // the root is the plain loop nest
-  if (number > 0) {
+  if (first) {
+    made.parents = {node_to_mend()};
+    made.synthesizer = next_synthesizer(number);
+  } else if (number > 0) {
     if (starved_)
       return false;
     auto selected = state_.how().select(nodes, number, rng(settings.seed, number, "select"));
@@ -137,7 +142,7 @@ bool session::propose_one() {
       return false;
     }
     if (!selected)
-      selected = selection{{0}, 0};
+      selected = selection{{state_.root_number()}, 0};
     stagnation stagnates{state_.results_since_leader(), std::max(8u, plateau_of(settings) / 4)};
     auto memory = choose_memory(nodes, selected->parents, stagnates, settings.injection, options_.priors, rng(settings.seed, number, "memory"));
     if (memory.memory == memory_operator::clean_slate)
@@ -153,13 +158,24 @@ bool session::propose_one() {
   return true;
 }
 
+/// While nothing has passed: the newest candidate that failed, so that its faults are mended; now and then none, so that another idea has its turn.
+node_number session::node_to_mend() const {
+  const auto& nodes = state_.nodes();
+  if (nodes.size() % afresh_every == 0)
+    return 0;
+  for (node_number n = nodes.size(); n-- > 1;)
+    if (nodes[n].status == node_status::failed)
+      return n;
+  return 0;
+}
+
 /// By the bandit where the settings say so, else by weight where there are weights, else in turn. What is used up is left out, and the others
 /// share its turns. The bandit reads what is settled, which is in the log before the proposal is.
 std::string session::next_synthesizer(node_number n) const {
   const auto& settings = state_.settings();
   std::vector<ensemble_member> left;
   for (std::size_t i = 0; i < settings.synthesizers.size(); ++i)
-    if (settings.synthesizers[i] == "generator" || !state_.models_unaffordable())
+    if (settings.synthesizers[i] == "generator" ? !state_.root_by_model() : !state_.models_unaffordable())
       left.push_back({settings.synthesizers[i], i < settings.weights.size() ? settings.weights[i] : 1, find_record(state_.synthesizers(), settings.synthesizers[i]),
                       find_record(state_.opening().synthesizers, settings.synthesizers[i])});
   if (left.empty())

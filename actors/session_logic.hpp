@@ -186,6 +186,7 @@ private:
   void advance();                          // decide what to do next: propose, drain, verify, finish
   void propose();
   bool propose_one();
+  [[nodiscard]] node_number node_to_mend() const;
   bool waits_for_first_leader() const;
   [[nodiscard]] std::string reason_to_stop() const; // "": go on
   [[nodiscard]] bool out_of_time() const;

@@ -91,6 +91,8 @@ void session_state::on(const proposal_closed& e) {
     ++faults_in_a_row_;
   else if (e.reason.starts_with(closed_unaffordable))
     models_unaffordable_ = true;
+  else if (e.number == 0 && std::any_of(opened_->settings.synthesizers.begin(), opened_->settings.synthesizers.end(), [](const std::string& s) { return s != "generator"; }))
+    root_by_model_ = true;
   else
     ++synthesizer_faults_in_a_row_;
   policy_->settled(tree_, e.number);
@@ -156,7 +158,9 @@ void session_state::learn(const evaluation_recorded& e, const open_proposal& p) 
 void session_state::consider_leader(const evaluation_recorded& e, const open_proposal& p) {
   auto& node = tree_.at(e.number);
   led newcomer{e.number, p.what, 0, 0, mean_latency_s(e.what), e.what.diagnosed.roofline_fraction, e.what.diagnosed.limited_by, p.edge};
-  if (e.number == 0) {
+  if (e.number == 0 || (root_by_model_ && !root_)) {
+    root_ = p.what;
+    root_number_ = e.number;
     for (const auto& t : e.what.timings)
       root_latency_.emplace_back(t.workload, t.latency_s);
     leader_ = std::move(newcomer);
@@ -209,7 +213,7 @@ void session_state::on(const leader_verified& e) {
       former_.pop_back();
     }
   }
-  if (e.number != 0 && tree_[e.number].status == node_status::passed && is_candidate_fault(e.what.result)) {
+  if (e.number != root_number_ && tree_[e.number].status == node_status::passed && is_candidate_fault(e.what.result)) {
     tree_.retire(e.number, node_status::failed);
     policy_->settled(tree_, e.number);
   }

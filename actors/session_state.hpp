@@ -78,7 +78,10 @@ public:
   /// Earlier leaders, newest last, at most eight.
   [[nodiscard]] const std::vector<led>& former_leaders() const { return former_; }
   [[nodiscard]] const std::shared_ptr<const candidate>& root() const { return root_; }
-  [[nodiscard]] bool root_passed() const { return !tree_.empty() && tree_[0].status == node_status::passed; }
+  /// No generator can write this operator for this target, and there are models: the root is the first of their candidates that passes.
+  [[nodiscard]] bool root_by_model() const { return root_by_model_; }
+  [[nodiscard]] node_number root_number() const { return root_number_; }
+  [[nodiscard]] bool root_passed() const { return !tree_.empty() && root_ && tree_[root_number_].status == node_status::passed; }
   /// Root's latency per workload, in the problem's order of first appearance.
   [[nodiscard]] const std::vector<std::pair<std::string, double>>& root_latency_s() const { return root_latency_; }
   [[nodiscard]] std::uint32_t results_since_leader() const { return results_since_leader_; }
@@ -134,6 +137,8 @@ private:
   std::optional<led> leader_;
   std::vector<led> former_;
   std::shared_ptr<const candidate> root_;
+  node_number root_number_ = 0;
+  bool root_by_model_ = false;
   std::vector<std::pair<std::string, double>> root_latency_;
   std::array<std::uint32_t, enum_max(outcome{}) + 1> outcomes_{};
   std::uint32_t results_ = 0;

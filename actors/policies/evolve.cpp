@@ -36,7 +36,7 @@ void evolve::settled(const tree& t, node_number n) {
   if (t[n].status != node_status::passed)
     return take_back(t, n);
   remember_elite(t, n);
-  if (n == 0) { // every island begins at the root
+  if (n == 0 || t.passed().size() == 1) { // every island begins at the root: the first that passed
     for (auto& population : populations_)
       join(t, population, n);
     return;

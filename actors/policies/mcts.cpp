@@ -106,9 +106,9 @@ node_number mcts::best_child(node_number n) const {
 }
 
 std::optional<selection> mcts::select(const tree& t, node_number, rng) const {
-  if (t.empty() || !statistics_[0].is_way)
+  node_number at = t.passed().empty() ? 0 : t.passed().front(); // the root: it is the first that passes
+  if (t.empty() || !statistics_[at].is_way)
     return std::nullopt; // every node is as wide as its visits allow
-  node_number at = 0;
   while (!may_widen(t[at].live_children, statistics_[at].visits)) {
     at = best_child(at);
     KEVOLVE_CHECK(at != no_node);

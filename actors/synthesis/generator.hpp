@@ -31,6 +31,7 @@ struct attempt {
 /// What a synthesizer is told: drawn by the tree node's memory operator.
 struct context {
   memory_operator memory = memory_operator::inherit;
+  std::string root = "the plain loop nest"; // what `fitness` is relative to, for people and prompts
   std::optional<attempt> parent;        // empty at the root and for a clean slate
   std::optional<attempt> second_parent; // crossover
   std::vector<attempt> trajectory;      // ancestors, oldest first (inherit, combined)

@@ -530,3 +530,86 @@ TEST_CASE("a result of an earlier attempt, life or candidate is discarded") {
   w.run();
   CHECK(w.of().state().results() == 30);
 }
+
+TEST_CASE("where no plain loop nest can be written models write the root, one proposal after the other until one passes") {
+  for (const policy_kind policy : policies) {
+    session s;
+    std::vector<event> log;
+    std::vector<ask_synthesis> asked;
+    std::vector<ask_evaluation> evaluations;
+    bool ended = false;
+    const std::function<void(input)> feed = [&](input in) {
+      for (auto& e : s.step(std::move(in), {})) {
+        if (auto* appended = std::get_if<append_event>(&e))
+          log.push_back(appended->what);
+        else if (auto* ask = std::get_if<ask_synthesis>(&e))
+          asked.push_back(*ask);
+        else if (auto* evaluate = std::get_if<ask_evaluation>(&e))
+          evaluations.push_back(*evaluate);
+        ended = ended || std::holds_alternative<finish>(e);
+      }
+      if (s.durable() < s.appended())
+        feed(stored{s.appended()});
+    };
+    const auto answer = [&](node_number n, const point& p, outcome result, const std::string& anchor = "") {
+      feed(synthesized{n, candidate_of(p), {}});
+      evaluation e;
+      e.candidate = id_of(p);
+      e.result = result;
+      if (result == outcome::passed)
+        e.timings = {{.workload = "w", .latency_s = 1e-3}};
+      if (!anchor.empty())
+        e.timings[0].comparisons = {{.anchor = anchor, .ratio = 2, .ratio_ci95 = {1.9, 2.1}, .anchor_s = 2e-3, .e_value = 1000}};
+      feed(evaluated{n, 0, e});
+    };
+    session_opened open;
+    open.settings = budget_of(9, policy, 3);
+    open.settings.synthesizers = {"generator", "model"};
+    open.subject.workloads.resize(1);
+    open.subject.workloads[0].uuid = "w";
+    feed(opened{open});
+    REQUIRE(asked.size() == 1);
+    CHECK(asked[0].synthesizer == "generator");
+    feed(synthesis_failed{0, {errc::synthesizer, "it writes C++ only"}});
+    REQUIRE_FALSE(ended);
+    REQUIRE(asked.size() == 2); // one, though three may be in flight
+    CHECK(asked[1].synthesizer == "model");
+    answer(1, {1}, outcome::compile_error);
+    REQUIRE(asked.size() == 3);
+    CHECK(asked[2].parents == std::vector<node_number>{1}); // mended
+    feed(synthesis_failed{2, {errc::synthesizer, "no answer"}});
+    REQUIRE(asked.size() == 4);
+    CHECK(asked[3].parents == std::vector<node_number>{1});
+    CHECK_FALSE(s.state().root_passed());
+    answer(3, {2}, outcome::passed);
+    CHECK(s.state().root_passed());
+    CHECK(s.state().root_number() == 3);
+    CHECK(s.state().leader()->number == 3);
+    REQUIRE(asked.size() == 7);
+    for (std::size_t i = 4; i < asked.size(); ++i) {
+      CHECK(asked[i].synthesizer == "model");
+      CHECK(asked[i].parents == std::vector<node_number>{3});
+    }
+    for (const ask_evaluation& e : evaluations)
+      CHECK(e.anchor == nullptr);
+    answer(4, {3}, outcome::passed, id_of({2}));
+    REQUIRE(evaluations.back().anchor != nullptr);
+    CHECK(evaluations.back().anchor->id == id_of({2}));
+    CHECK(s.state().leader()->number == 4);
+    CHECK(s.state().nodes()[4].fitness == doctest::Approx(std::log(2.0)));
+    session again;
+    for (const event& e : log)
+      again.replay(e);
+    CHECK(again.state().digest() == s.state().digest());
+    CHECK(again.state().root_number() == 3);
+  }
+}
+
+TEST_CASE("a session of the generator alone ends where it cannot write the operator") {
+  session s;
+  session_opened open;
+  open.settings = budget_of(5);
+  (void)s.step(opened{open}, {});
+  (void)s.step(synthesis_failed{0, {errc::synthesizer, "it writes C++ only"}}, {});
+  CHECK(s.over());
+}

@@ -59,7 +59,7 @@ const std::string& why_it_failed(const evaluation& e) { return e.correct.failed_
 
 std::string milliseconds(double s) { return s < 1e-3 ? fmt::format("{:.1f} us", s * 1e6) : fmt::format("{:.3f} ms", s * 1e3); }
 
-std::string bottleneck_text(const attempt& a) {
+std::string bottleneck_text(const attempt& a, const std::string& root) {
   if (a.result != outcome::passed) {
     std::string text = fmt::format("It did not pass: {}.", to_string(a.result));
     if (a.evaluated && !why_it_failed(*a.evaluated).empty())
@@ -67,7 +67,8 @@ std::string bottleneck_text(const attempt& a) {
     return text + " Make it correct before making it fast.";
   }
   const diagnosis& d = a.diagnosed;
-  std::string text = fmt::format("It passed and is {:.2f} times as fast as the plain loop nest, at {:.0f}% of this host's roof.", a.fitness, 100 * d.roofline_fraction);
+  std::string text = fmt::format("It passed and is {:.2f} times as fast as {}", a.fitness, root);
+  text += d.roofline_fraction > 0 ? fmt::format(", at {:.0f}% of this host's roof.", 100 * d.roofline_fraction) : ". This device's roof is not known.";
   if (d.limited_by != bound::unknown)
     text += fmt::format(" It is bound by {}.", to_string(d.limited_by));
   if (d.bytes > 0 && d.achieved_bytes_per_s > 0)
@@ -136,10 +137,10 @@ std::string shortened(std::string_view text, std::size_t bytes) {
   return fmt::format("{}\n[{} lines left out]{}", text.substr(0, head), lines, text.substr(tail));
 }
 
-std::string in_one_line(const attempt& a) {
-  std::string line = first_line(a.edge.summary.empty() ? "the plain loop nest" : a.edge.summary, 100) + ": ";
+std::string in_one_line(const attempt& a, const std::string& root) {
+  std::string line = first_line(a.edge.summary.empty() ? root : a.edge.summary, 100) + ": ";
   if (a.result == outcome::passed)
-    return line + fmt::format("passed, {:.2f}x of its parent's speed, {:.2f}x of the plain loop nest's", a.gain, a.fitness);
+    return line + fmt::format("passed, {:.2f}x of its parent's speed, {:.2f}x of {}'s", a.gain, a.fitness, root);
   line += to_string(a.result);
   if (a.evaluated && !why_it_failed(*a.evaluated).empty())
     line += ": " + telling_line(why_it_failed(*a.evaluated), 140);
@@ -157,7 +158,8 @@ std::string evaluation_text(const problem& subject, const attempt& a, std::size_
     text += fmt::format("largest error against the float64 reference: {:.3g} absolute, {:.3g} relative\n", e.correct.max_absolute_error, e.correct.max_relative_error);
     for (const workload_timing& t : e.timings) {
       auto named = std::find_if(subject.workloads.begin(), subject.workloads.end(), [&](const workload& w) { return w.uuid == t.workload; });
-      text += fmt::format("{}: {}, {:.0f}% of the roof\n", named == subject.workloads.end() ? t.workload : named->name, milliseconds(t.latency_s), 100 * t.roofline_fraction);
+      text += fmt::format("{}: {}{}\n", named == subject.workloads.end() ? t.workload : named->name, milliseconds(t.latency_s),
+                          t.roofline_fraction > 0 ? fmt::format(", {:.0f}% of the roof", 100 * t.roofline_fraction) : "");
     }
     for (const counter& c : e.diagnosed.counters)
       text += fmt::format("{}: {:.4g}\n", c.name, c.value);
@@ -192,7 +194,7 @@ evidence evidence_of(const problem& subject, const context& given) {
     found.signals.push_back("operator:" + kind);
   if (given.parent) {
     const attempt& a = *given.parent;
-    found.bottleneck = bottleneck_text(a);
+    found.bottleneck = bottleneck_text(a, given.root);
     if (a.result == outcome::passed) {
       if (a.diagnosed.limited_by != bound::unknown)
         add(found.signals, fmt::format("bound:{}", to_string(a.diagnosed.limited_by)));
@@ -219,7 +221,7 @@ evidence evidence_of(const problem& subject, const context& given) {
   auto weight = [](const attempt& a) { return a.result != outcome::passed ? 1.0 : a.gain > 0 ? std::max(a.gain, 1 / a.gain) - 1 : 0.0; };
   std::stable_sort(told.begin(), told.end(), [&](const attempt* a, const attempt* b) { return weight(*a) > weight(*b); });
   for (const attempt* a : told)
-    add(found.tried, in_one_line(*a));
+    add(found.tried, in_one_line(*a, given.root));
   return found;
 }
 

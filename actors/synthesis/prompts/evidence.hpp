@@ -24,7 +24,7 @@ struct evidence {
 evidence evidence_of(const problem& subject, const context& given);
 
 /// "passed, 2.31x of its parent", "compile_error: kernel.cpp:12: …": an attempt's result in one line of at most 160 bytes.
-std::string in_one_line(const attempt& a);
+std::string in_one_line(const attempt& a, const std::string& root = "the plain loop nest");
 /// The evaluation of an attempt for a prompt: outcome, messages or the failed case, a line per workload, counters, hints. At most `bytes`.
 std::string evaluation_text(const problem& subject, const attempt& a, std::size_t bytes);
 /// Signals in a compiler's or loader's messages: "error:undefined_symbol", "error:type_mismatch", ….

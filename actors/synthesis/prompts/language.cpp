@@ -208,6 +208,29 @@ const std::vector<language>& languages() {
   return all;
 }
 
+language language_of_description(const target_description& d) {
+  language l;
+  l.name = d.on.language;
+  l.platform = d.on.platform;
+  l.title = d.on.language + " for " + d.name + (d.emulated ? " (a device that is emulated)" : "");
+  l.fence = d.on.language;
+  l.main_file = d.source;
+  l.build = {d.on.language, d.source, to_string(d.on), {}};
+  l.abi = "One file, " + d.source + ", in " + d.on.language + " for " + d.name + ". You have not been taught this language: what is said here and in the passages of the knowledge base below is "
+          "all there is to go by; make up no instruction.\n";
+  if (!d.candidate_form.empty())
+    l.abi += "\n" + d.candidate_form + (d.candidate_form.ends_with('\n') ? "" : "\n");
+  if (!d.constraints.empty())
+    l.abi += "\nIt must obey these constraints of the device:\n";
+  for (const std::string& each : d.constraints)
+    l.abi += "- " + each + "\n";
+  l.example = d.example;
+  if (!l.example.empty() && !l.example.ends_with('\n'))
+    l.example += "\n";
+  l.described = l.runs = true;
+  return l;
+}
+
 const language* language_of(const target& on) {
   for (const language& l : languages())
     if (l.platform == on.platform && l.name == on.language)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "protocol/candidate.hpp"
+#include "protocol/target_description.hpp"
 
 #include <string>
 #include <string_view>
@@ -28,11 +29,14 @@ struct language {
   std::string abi;        // what is called, with what, and what must hold
   std::string example;    // a complete candidate: y = 2 x
   std::vector<forbidden_word> forbidden;
+  bool described = false; // of a device that an operator described: no linter of ours knows it, and its commands take no flags
   bool runs = false;      // a device back end exists; otherwise candidates are only linted and compiled
   std::vector<std::string> compile_check; // a command that compiles {file} for {architecture}; empty: none exists here
 };
 
 const std::vector<language>& languages();
+/// The language of a device that an operator described: what its description and documents say is all that is known of it.
+language language_of_description(const target_description& d);
 /// Null: no such language on that platform.
 const language* language_of(const target& on);
 /// The languages of a platform as "cuda, triton, …", for messages.

@@ -80,6 +80,11 @@ bool has_c_linkage(const std::vector<token>& tokens) {
 
 std::vector<std::string> lint(const std::vector<source_file>& files, const language& in) {
   std::vector<std::string> faults;
+  if (in.described) {
+    if (std::none_of(files.begin(), files.end(), [&](const source_file& f) { return f.path == in.main_file; }))
+      faults.push_back(fmt::format("there is no {}", in.main_file));
+    return faults;
+  }
   bool entry = false, linkage = is_python(in), abi = is_python(in), preprocessor = false;
   for (const source_file& f : files) {
     const auto tokens = tokens_of(f.content, is_python(in));

@@ -82,7 +82,9 @@ std::string instructions_for(const language& in, bool may_schedule) {
     "You write compute kernels in {}: correct first, then as fast as the hardware allows. You improve one implementation in a search over many. What you write is "
     "compiled, checked against a float64 reference on secret inputs (odd sizes, zeros, huge and tiny values, NaN and infinity) and timed beside the best one so "
     "far; you are told what came of it. A candidate that looks for a way around the work is thrown away.\n\n", in.title);
-  text += "What a candidate is\n\n" + in.abi + "\nA complete candidate for y = 2 x:\n```" + in.fence + "\n" + in.example + "```\n\n";
+  text += "What a candidate is\n\n" + in.abi + "\n";
+  if (!in.example.empty())
+    text += (in.described ? "A complete candidate:\n```" : "A complete candidate for y = 2 x:\n```") + in.fence + "\n" + in.example + "```\n\n";
   text += fmt::format(
     "How to answer\n\nFirst a line `IDEA: ` with what you change and why, in at most twenty words. Then one of:\n"
     "- the whole {0} in one ```{1} block (several files: each in a block of its own with its path in the line above);\n"
@@ -96,6 +98,8 @@ std::string instructions_for(const language& in, bool may_schedule) {
 
 std::string task_of(const prompt_facts& f) {
   const context& c = f.given;
+  if (!c.parent && f.first)
+    return "Nothing has passed yet: write a first implementation, as simple as it can be, and correct.";
   if (f.blank_feedback || !c.parent)
     return c.parent ? "Write a faster implementation than the parent below." : "Start afresh: write an implementation of your own, by an idea that the obvious one does not have.";
   if (c.second_parent)
@@ -156,7 +160,7 @@ std::vector<section> sections_of(const prompt_facts& f) {
   if (!f.blank_feedback && !c.siblings.empty()) {
     const auto best = std::max_element(c.siblings.begin(), c.siblings.end(), [](const attempt& a, const attempt& b) { return a.gain < b.gain; });
     if (best->result == outcome::passed && best->written)
-      all.push_back({"The best of the parent's other children: " + in_one_line(*best), sources_text(*best, *f.in, sibling_source_bytes), 50, true});
+      all.push_back({"The best of the parent's other children: " + in_one_line(*best, c.root), sources_text(*best, *f.in, sibling_source_bytes), 50, true});
   }
   for (std::size_t i = 0; i < f.readings.size(); ++i)
     all.push_back({fmt::format("From the knowledge base: {} ({})", f.readings[i].source, f.readings[i].why), f.readings[i].text + "\n", 68 - static_cast<int>(2 * i), true});

@@ -27,6 +27,7 @@ struct prompt_facts {
   context given;                 // what the memory operator drew, with sources and evaluations
   std::vector<reading> readings; // most useful first
   std::uint32_t number = 0;      // the proposal's: the same context may be asked for more than once, and wants another idea then
+  bool first = false;            // no candidate of the session has passed: there is no root yet
   bool may_schedule = false;     // the generator can print this operator: an answer may be a schedule
   bool blank_feedback = false;   // for experiments: nothing that was measured or said about earlier attempts
 };

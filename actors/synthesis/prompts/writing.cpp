@@ -60,10 +60,10 @@ writing::next writing::said(const std::string& text, bool cut_off) {
   c.author = task_.author;
   c.description = idea_;
   c.build = in.build;
-  if (in.runs && !task_.compiler.empty())
+  if (in.runs && !in.described && !task_.compiler.empty())
     c.build.compiler = task_.compiler;
   for (const std::string& flag : read->flags)
-    if (std::find(c.build.flags.begin(), c.build.flags.end(), flag) == c.build.flags.end())
+    if (!in.described && std::find(c.build.flags.begin(), c.build.flags.end(), flag) == c.build.flags.end())
       c.build.flags.push_back(flag);
   c.sources = std::move(read->files);
   c.id = candidate_hash(c);
