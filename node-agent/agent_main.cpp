@@ -7,6 +7,7 @@
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "scheduler/target_description.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -43,6 +44,7 @@ int main(int argc, char** argv) {
     return 0;
   std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
   unsigned compile_slots = 0, device_slots = 1;
+  std::vector<std::string> described;
   CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
   app.add_option("--scheduler", scheduler, "where it listens")->type_name("tcp://HOST:PORT")->required();
   app.add_option("--key", key_path, "an agent's key file (kevolve keys new NAME --role agent)")->type_name("FILE")->required();
@@ -53,6 +55,7 @@ int main(int argc, char** argv) {
   app.add_option("--compile-slots", compile_slots, "compilers at once (0: one per core)")->type_name("N");
   app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
   app.add_option("--require-sandbox", sandbox, "full: refuse to start where a layer is missing")->check(CLI::IsMember({"any", "full"}));
+  app.add_option("--device", described, "a device that kevolve does not know, by the file that describes it; may be given again")->type_name("FILE.toml")->expected(1)->take_all();
   CLI11_PARSE(app, argc, argv);
 
   // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
@@ -78,6 +81,12 @@ int main(int argc, char** argv) {
   settings.compile_slots = compile_slots;
   settings.device_slots = device_slots;
   settings.require_sandbox = sandbox == "full";
+  for (const std::string& file : described) {
+    auto read = scheduler::open_target_description(file);
+    if (!read)
+      return failed(read.error());
+    settings.described.push_back(std::move(*read));
+  }
   auto host = agent::host_evaluator::start(settings);
   if (!host)
     return failed(host.error());
@@ -101,7 +110,7 @@ int main(int argc, char** argv) {
   if (!service)
     return failed(service.error());
   for (const auto& device : (*host)->devices())
-    say(whole + " serves " + to_string(device.on) + " (" + device.hardware + "), scheduler " + scheduler);
+    say(whole + " serves " + to_string(device.on) + " (" + device.hardware + (device.hardware == (*host)->devices().front().hardware ? "" : ": " + device.facts) + "), scheduler " + scheduler);
 
   manager.ready("serves " + scheduler + " as " + whole);
 

@@ -1,16 +1,13 @@
 #include "node-agent/compile.hpp"
 
 #include "node-agent/objects.hpp"
+#include "node-agent/workspace.hpp"
 #include "protocol/digest.hpp"
 #include "protocol/limits.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <fstream>
 #include <sstream>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -31,59 +28,6 @@ bool is_source(const std::string& path) {
   const std::string extension = fs::path(path).extension().string();
   return extension == ".cpp" || extension == ".cc" || extension == ".cxx" || extension == ".c";
 }
-
-result<void> write_file(const fs::path& file, std::string_view content) {
-  std::error_code failed;
-  fs::create_directories(file.parent_path(), failed);
-  std::ofstream out(file, std::ios::binary);
-  out.write(content.data(), static_cast<std::streamsize>(content.size()));
-  out.close();
-  if (!out)
-    return error{errno == ENOSPC ? errc::full : errc::io, "cannot write '" + file.string() + "': " + std::strerror(errno)};
-  return {};
-}
-
-/// What a compiler has made: a regular file, no link to somewhere else. Errors: it is none, or over the limit.
-result<std::string> read_made(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  struct stat about {};
-  std::string bytes;
-  bool good = fd >= 0 && ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && static_cast<std::uint64_t>(about.st_size) <= compiler_file;
-  if (good)
-    bytes.resize(static_cast<std::size_t>(about.st_size));
-  for (std::size_t done = 0; good && done < bytes.size();) {
-    const ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    good = n > 0;
-    done += good ? static_cast<std::size_t>(n) : 0;
-  }
-  if (fd >= 0)
-    ::close(fd);
-  if (!good)
-    return error{errc::io, "cannot read what the compiler made ('" + file.filename().string() + "'): it is no regular file below the limit"};
-  return bytes;
-}
-
-/// A folder of our own that goes when we are done.
-class scratch {
-public:
-  static result<fs::path> make() {
-    std::error_code ignored;
-    std::string name = (fs::temp_directory_path(ignored) / "kevolve-compile-XXXXXX").string();
-    if (!::mkdtemp(name.data()))
-      return error{errno == ENOSPC ? errc::full : errc::io, "cannot make a folder '" + name + "': " + std::strerror(errno)};
-    return fs::path(name);
-  }
-  explicit scratch(fs::path folder) : folder_(std::move(folder)) {}
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-  ~scratch() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-
-private:
-  fs::path folder_;
-};
 
 void read_remarks(const fs::path& file, std::vector<std::string>& remarks) {
   std::ifstream in(file);
@@ -175,6 +119,7 @@ private:
 struct compile_pool::bench {
   const fs::path& folder;
   unsigned place = 0;
+  jail_view also = {};
 };
 
 compile_pool::compile_pool(fs::path cache, unsigned slots, pause_gate& gate, defences_off off) : cache_(std::move(cache)), off_(off), jail_(off), gate_(gate) {
@@ -216,7 +161,7 @@ result<process_end> compile_pool::tool(std::vector<std::string> arguments, const
   what.directory = at.folder;
   what.limits = {.wall_s = limit_s, .cpu_s = limit_s * 2, .memory_bytes = compiler_memory, .file_bytes = compiler_file};
   what.output_bytes = limits::log_bytes;
-  jail_.confine(what, at.folder, at.place);
+  jail_.confine(what, at.folder, at.place, at.also);
   KEVOLVE_TRY(end, run(what, &cancelled, &gate_));
   so_far.cpu_s += end.cpu_s;
   so_far.log += end.errors + end.output;
@@ -261,7 +206,7 @@ result<compiled> compile_pool::build(const candidate& c, const bench& at, double
   if (off_.on(defence::symbols)) {
     std::vector<std::string> contents;
     for (const auto& name : objects) {
-      KEVOLVE_TRY(bytes, read_made(folder / name));
+      KEVOLVE_TRY(bytes, read_made(folder / name, compiler_file));
       contents.push_back(std::move(bytes));
     }
     if (std::string why = refuse_objects(contents); !why.empty()) {
@@ -294,9 +239,9 @@ result<compiled> compile_pool::check(const candidate& c, const std::vector<std::
     return done;
   }
   slot one(*this);
-  KEVOLVE_TRY(folder, scratch::make());
+  KEVOLVE_TRY(folder, scratch::make("kevolve-compile-"));
   scratch gone_afterwards(folder);
-  const bench at{folder, one.place()};
+  const bench at{folder, one.place(), {}};
   jail_.own(folder, at.place);
   KEVOLVE_TRY_VOID(write_file(folder / "kevolve.h", native_abi_text));
   for (const auto& s : c.sources)
@@ -307,6 +252,62 @@ result<compiled> compile_pool::check(const candidate& c, const std::vector<std::
   KEVOLVE_TRY(end, tool(std::move(arguments), at, limit_s, cancelled, done));
   done.good = end.good();
   done.log = scrub(done.log, limits::log_bytes);
+  return done;
+}
+
+result<compiled> compile_pool::make(const candidate& c, const foreign_compiler& by, double limit_s, const std::atomic<bool>& cancelled) {
+  compiled done;
+  done.toolchain = by.toolchain;
+  std::size_t bytes = 0;
+  for (const auto& s : c.sources) {
+    if (done.log = refuse_path(s.path); !done.log.empty())
+      return done;
+    bytes += s.content.size();
+  }
+  const auto main = std::find_if(c.sources.begin(), c.sources.end(), [&](const source_file& s) { return s.path == by.source; });
+  if (main == c.sources.end() || bytes > limits::source_bytes || !c.build.flags.empty()) {
+    done.log = main == c.sources.end() ? "no file '" + by.source + "'"
+               : c.build.flags.empty() ? "sources of " + std::to_string(bytes) + " bytes are over the limit of " + std::to_string(limits::source_bytes)
+                                       : "flags are not taken here: found '" + c.build.flags.front() + "'";
+    return done;
+  }
+  const std::string key = sha256_hex(c.id + "\n" + by.toolchain + "\n" + recipe);
+  const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".made");
+  std::error_code failed;
+  if (fs::exists(artifact, failed)) {
+    done.good = done.cached = true;
+    done.artifact = artifact;
+    return done;
+  }
+  const double asked = now_s();
+  slot one(*this);
+  const double began = now_s();
+  KEVOLVE_TRY(folder, scratch::make("kevolve-compile-"));
+  scratch gone_afterwards(folder);
+  const bench at{folder, one.place(), by.also};
+  jail_.own(folder, at.place);
+  for (const auto& s : c.sources)
+    KEVOLVE_TRY_VOID(write_file(folder / s.path, s.content));
+  KEVOLVE_TRY(end, tool(by.arguments, at, limit_s, cancelled, done));
+  if (!end.good() && done.log.empty())
+    done.log = "the compile command " + describe(end);
+  if (end.good()) {
+    auto made = read_made(folder / foreign_compiler::artifact, compiler_file);
+    if (!made) {
+      done.log += "\nthe compile command ended well and left no artifact: " + made.error().message;
+    } else {
+      const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()) + "-" + std::to_string(at.place));
+      KEVOLVE_TRY_VOID(write_file(partial, *made));
+      fs::rename(partial, artifact, failed);
+      if (failed)
+        return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + artifact.string() + "': " + failed.message()};
+      done.good = true;
+      done.artifact = artifact;
+    }
+  }
+  done.log = scrub(done.log, limits::log_bytes);
+  done.queued_s = began - asked;
+  done.wall_s = now_s() - began;
   return done;
 }
 
@@ -349,9 +350,9 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   }
   slot one(*this);
   const double began = now_s();
-  KEVOLVE_TRY(folder, scratch::make());
+  KEVOLVE_TRY(folder, scratch::make("kevolve-compile-"));
   scratch gone_afterwards(folder);
-  KEVOLVE_TRY(built, build(c, {folder, one.place()}, limit_s, cancelled));
+  KEVOLVE_TRY(built, build(c, {folder, one.place(), {}}, limit_s, cancelled));
   built.toolchain = *toolchain;
   built.queued_s = began - asked;
   built.log = scrub(built.log, limits::log_bytes);
@@ -362,7 +363,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
       lines += remark + "\n";
     KEVOLVE_TRY_VOID(write_file(notes, lines));
     const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()));
-    KEVOLVE_TRY(bytes, read_made(folder / "kevolve-candidate.so"));
+    KEVOLVE_TRY(bytes, read_made(folder / "kevolve-candidate.so", compiler_file));
     KEVOLVE_TRY_VOID(write_file(partial, bytes));
     std::error_code failed;
     fs::rename(partial, artifact, failed);

@@ -27,6 +27,15 @@ struct compiled {
   double queued_s = 0, wall_s = 0, cpu_s = 0;
 };
 
+/// A compiler that kevolve does not know, as a device's description has it.
+struct foreign_compiler {
+  std::vector<std::string> arguments; // of the command, run in /work, where the sources lie; it leaves /work/kevolve-artifact
+  jail_view also;                     // what it sees beside the system's folders
+  std::string toolchain;              // part of the artifact's key
+  std::string source;                 // the file that must be among a candidate's
+  static constexpr const char* artifact = "kevolve-artifact";
+};
+
 /// Empty, or why this flag may not be used. Flags that read or write files, load code, change the search for tools or the link are refused.
 std::string refuse_flag(const std::string& flag);
 /// Empty, or why this source path may not be used (absolute, "..", control characters, leading '-').
@@ -41,6 +50,8 @@ public:
   /// Runs a checking command ({file}: the first source, {object}: what it may write) on the sources and keeps nothing. errc::not_found where there
   /// is no such command.
   result<compiled> check(const candidate& what, const std::vector<std::string>& command, double limit_s, const std::atomic<bool>& cancelled);
+  /// Compiles by a described device's command; artifacts are kept like others. The compiler is the operator's, so flags are not taken.
+  result<compiled> make(const candidate& what, const foreign_compiler& by, double limit_s, const std::atomic<bool>& cancelled);
   /// "g++ 12.2.0", asked once per name.
   result<std::string> version(const std::string& compiler);
   [[nodiscard]] const compile_jail& jail() const { return jail_; }

@@ -62,7 +62,7 @@ void compile_jail::own(const fs::path& folder, unsigned place) const {
     (void)!::chown(folder.c_str(), identity_ + place, identity_ + place);
 }
 
-void compile_jail::confine(command& what, const fs::path& folder, unsigned place) const {
+void compile_jail::confine(command& what, const fs::path& folder, unsigned place, const jail_view& also) const {
   if (!holds_)
     return;
   std::vector<std::string> a{wrapper_, "--unshare-user", "--unshare-all", "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--die-with-parent",
@@ -80,8 +80,12 @@ void compile_jail::confine(command& what, const fs::path& folder, unsigned place
       a.insert(a.end(), {"--ro-bind", real.parent_path().parent_path().string(), real.parent_path().parent_path().string()});
     what.arguments[0] = program.string();
   }
-  a.insert(a.end(), {"--proc", "/proc", "--dev-bind", "/dev/null", "/dev/null", "--size", temporary_bytes, "--tmpfs", "/tmp", "--bind", folder.string(), "/work", "--remount-ro", "/",
-                     "--chdir", "/work"});
+  a.insert(a.end(), {"--proc", "/proc", "--dev-bind", "/dev/null", "/dev/null", "--size", temporary_bytes, "--tmpfs", "/tmp", "--bind", folder.string(), "/work"});
+  for (const fs::path& each : also.folders)
+    a.insert(a.end(), {"--ro-bind", each.string(), each.string()});
+  for (const fs::path& each : also.nodes)
+    a.insert(a.end(), {"--dev-bind", each.string(), each.string()});
+  a.insert(a.end(), {"--remount-ro", "/", "--chdir", "/work"});
   a.insert(a.end(), what.arguments.begin(), what.arguments.end());
   what.arguments = std::move(a);
   for (std::string& variable : what.environment)

@@ -11,6 +11,11 @@
 
 namespace kevolve::agent {
 
+/// What a command sees beside the system's folders: folders to read, device files to open. Absolute paths.
+struct jail_view {
+  std::vector<std::filesystem::path> folders, nodes;
+};
+
 class compile_jail {
 public:
   explicit compile_jail(defences_off off);
@@ -21,7 +26,7 @@ public:
   /// Makes `folder` the jail's: its user's, where we can change users. `place`: one of those that are in use at once.
   void own(const std::filesystem::path& folder, unsigned place) const;
   /// Changes `what` (whose directory is `folder`) so that it runs in the jail.
-  void confine(command& what, const std::filesystem::path& folder, unsigned place) const;
+  void confine(command& what, const std::filesystem::path& folder, unsigned place, const jail_view& also = {}) const;
 
   static constexpr unsigned places = 32;
 

@@ -1,6 +1,7 @@
 #include "node-agent/evaluate.hpp"
 
 #include "node-agent/compile.hpp"
+#include "node-agent/described_device.hpp"
 #include "node-agent/diagnose.hpp"
 #include "node-agent/hardware.hpp"
 #include "node-agent/judge_link.hpp"
@@ -63,6 +64,13 @@ public:
   result<host_roofs> roofs() override { return roofs(false); }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
   result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
+    for (const auto& device : described_)
+      if (command.empty() && device->compiles(what)) {
+        KEVOLVE_TRY(made, device->compile(what, compile_only_s, cancelled));
+        return made.good ? std::string() : made.log;
+      }
+    if (what.build.compiler.find('/') != std::string::npos)
+      return error{errc::not_found, "no device for " + what.build.compiler + " on this host"};
     KEVOLVE_TRY(done, command.empty() ? compilers_->compile(what, compile_only_s, cancelled) : compilers_->check(what, command, compile_only_s, cancelled));
     return done.good ? std::string() : done.log.empty() ? std::string("the compiler failed without a message") : done.log;
   }
@@ -97,6 +105,7 @@ private:
   std::mutex roofs_mutex_;
   std::optional<host_roofs> roofs_;
   bool roofs_renewed_ = false;
+  std::vector<std::unique_ptr<described_device>> described_;
 };
 
 class host::device {
@@ -175,6 +184,12 @@ result<void> host::begin() {
     free_.insert(i);
   }
   note_facts(nullptr);
+  for (target_description& each : settings_.described) {
+    if (std::any_of(described_.begin(), described_.end(), [&](const auto& other) { return other->description().on == each.on; }))
+      return error{errc::configuration, each.file.string() + ": the target " + to_string(each.on) + " is described twice"};
+    described_.push_back(std::make_unique<described_device>(std::move(each), *compilers_, gate_, settings_.call_limit_s));
+    KEVOLVE_TRY_VOID(described_.back()->begin());
+  }
   return settings_.require_sandbox ? demand_sandbox() : result<void>();
 }
 
@@ -207,7 +222,10 @@ result<void> host::demand_sandbox() {
 
 std::vector<device_description> host::devices() const {
   std::lock_guard lock(facts_mutex_);
-  return {{"cpu0", hardware_, {"cpu", host_architecture(), "cpp"}, settings_.device_slots, facts_}};
+  std::vector<device_description> all{{"cpu0", hardware_, {"cpu", host_architecture(), "cpp"}, settings_.device_slots, facts_}};
+  for (const auto& each : described_)
+    all.push_back(each->device(0));
+  return all;
 }
 
 /// What results of this device depend on besides its hardware key: when it changes, leaders are worth another look.
@@ -340,6 +358,11 @@ result<evaluation> host::evaluate(const evaluate_work& what, const std::atomic<b
   e.where.judge_version = judge_version;
   e.where.oracle_version = oracle_version;
   e.where.problem = sha256_hex(encode(what.subject));
+  for (const auto& each : described_)
+    if (each->serves(what.on)) {
+      KEVOLVE_TRY_VOID(each->evaluate(what, cancelled, e));
+      return e;
+    }
   if (auto known = still_holds(what, e.where))
     return std::move(*known);
   e.where.clock = "CLOCK_MONOTONIC of the judge";
@@ -417,6 +440,8 @@ std::vector<std::pair<std::string, std::string>> host::self_test() {
   } else {
     found.emplace_back("sandbox", layers.error().message);
   }
+  for (const auto& each : described_)
+    found.emplace_back("device " + to_string(each->description().on), each->description().name + ", " + each->standing());
   found.emplace_back("device slots", std::to_string(settings_.device_slots));
   found.emplace_back("compile slots", std::to_string(settings_.compile_slots));
   return found;

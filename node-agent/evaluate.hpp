@@ -6,6 +6,7 @@
 #include "node-agent/defence.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
+#include "protocol/target_description.hpp"
 
 #include <atomic>
 #include <filesystem>
@@ -25,6 +26,7 @@ struct host_settings {
   double call_limit_s = 10;           // one call of a candidate
   defences_off off;                   // none, except to show what each defence is good for
   bool require_sandbox = false;       // `start` refuses where a layer is missing
+  std::vector<target_description> described; // devices that kevolve does not know
   std::filesystem::path executables;  // where kevolve-judge and kevolve-harness lie; empty: beside this executable
 };
 

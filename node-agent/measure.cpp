@@ -101,26 +101,6 @@ bool clearly_slower(const std::vector<double>& log_ratios, double factor) {
   return log_ratios.size() >= 2 && std::all_of(log_ratios.begin(), log_ratios.end(), [&](double r) { return r < -std::log(factor); });
 }
 
-/// Evidence from rounds of fresh processes. Of two equal programs either is as likely to be ahead in a round, whatever else the host does, so all
-/// bets are on signs: half of them careful (statistics.hpp), half nearly everything on the candidate, which nine rounds that agree prove.
-class round_evidence {
-public:
-  void add(double log_ratio) {
-    const bool ahead = log_ratio > std::log1p(least_gain);
-    usual_.add(log_ratio);
-    bold_ *= ahead ? 1 + stake : 1 - stake;
-    unanimous_ = unanimous_ && ahead;
-  }
-  [[nodiscard]] double value() const { return 0.5 * (usual_.value() + bold_); }
-  [[nodiscard]] bool unanimous() const { return unanimous_; }
-
-private:
-  static constexpr double stake = 0.95; // 0.5 * 1.95^9 = 204
-  gain_evidence usual_{std::log1p(least_gain)};
-  double bold_ = 1;
-  bool unanimous_ = true;
-};
-
 /// One measurement as its steps: prepare, look, rounds.
 class comparison_course {
 public:

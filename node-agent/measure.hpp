@@ -28,6 +28,7 @@
 #include "node-agent/statistics.hpp"
 #include "protocol/rng.hpp"
 
+#include <cmath>
 #include <functional>
 #include <map>
 #include <vector>
@@ -76,6 +77,26 @@ struct measurement {
 
 /// The least gain that is called one: 0.5%.
 inline constexpr double least_gain = 0.005;
+
+/// Evidence from rounds of fresh processes. Of two equal programs either is as likely to be ahead in a round, whatever else the host does, so all
+/// bets are on signs: half of them careful (statistics.hpp), half nearly everything on the candidate, which nine rounds that agree prove.
+class round_evidence {
+public:
+  void add(double log_ratio) {
+    const bool ahead = log_ratio > std::log1p(least_gain);
+    usual_.add(log_ratio);
+    bold_ *= ahead ? 1 + stake : 1 - stake;
+    unanimous_ = unanimous_ && ahead;
+  }
+  [[nodiscard]] double value() const { return 0.5 * (usual_.value() + bold_); }
+  [[nodiscard]] bool unanimous() const { return unanimous_; }
+
+private:
+  static constexpr double stake = 0.95; // 0.5 * 1.95^9 = 204
+  gain_evidence usual_{std::log1p(least_gain)};
+  double bold_ = 1;
+  bool unanimous_ = true;
+};
 
 /// Times `candidate` against `anchor`, or alone when `anchor` is null. Both have been checked before.
 measurement measure(contestant& candidate, contestant* anchor, const measure_settings& settings, rng secret);

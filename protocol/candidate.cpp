@@ -101,8 +101,9 @@ result<target> target_from_string(const std::string& text) {
   if (parts.size() > 3 || !std::all_of(parts.begin(), parts.end(), is_word))
     return error{errc::usage, "target '" + text + "': " + form};
   auto native = native_language(parts[0]);
-  if (native.empty())
-    return error{errc::usage, "target '" + text + "': unknown platform '" + parts[0] + "', " + form};
+  const bool whole = parts.size() == 3 && std::none_of(parts.begin(), parts.end(), [](const std::string& part) { return part.empty(); });
+  if (native.empty() && !whole) // a platform that a description brings has no language of its own
+    return error{errc::usage, "target '" + text + "': unknown platform '" + parts[0] + "', " + form + ", or platform/architecture/language of a described device"};
   if (parts.size() == 3 && parts[2].empty())
     return error{errc::usage, "target '" + text + "': the language is empty, " + form};
   return target{parts[0], parts.size() > 1 ? parts[1] : "", parts.size() > 2 ? parts[2] : std::string(native)};

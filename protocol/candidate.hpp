@@ -20,7 +20,7 @@ struct target {
   friend bool operator==(const target&, const target&) = default;
 };
 std::string to_string(const target& t);
-/// Reads cpu|cuda|hip|mtia[/arch[/language]].
+/// Reads cpu|cuda|hip|mtia[/arch[/language]], and of any other platform all three parts.
 result<target> target_from_string(const std::string& text);
 
 /// One decision of a schedule: a verb applied to a loop or tensor by its semantic name ("row", "hidden", "gelu.out"), with parameters.

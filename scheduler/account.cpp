@@ -132,6 +132,8 @@ result<session_account> account_of(const std::vector<event>& events) {
   account.evaluations = state.results();
   account.outcomes = state.outcomes();
   account.synthesizers = state.synthesizers();
+  account.root = state.root_number();
+  account.root_by_model = state.root_by_model();
   if (state.leader())
     account.best = state.leader()->number;
   if (account.verified && account.verified->holds)

@@ -51,6 +51,11 @@ struct session_account {
   std::uint32_t restarts = 0;       // actors restarted by their supervisor
   std::uint32_t resumed = 0;
   std::optional<node_number> best;  // the leader
+  node_number root = 0;             // what speeds are measured from
+  bool root_by_model = false;       // no plain loop nest: it is the first candidate that passed
+
+  [[nodiscard]] candidate_id root_candidate() const { return root < nodes.size() ? nodes[root].candidate : candidate_id(); }
+  [[nodiscard]] std::string root_name() const { return root_by_model ? "first candidate that passed" : "plain loop nest"; }
   std::optional<leader_verified> verified;
   std::optional<session_finished> finished;
   stage_times spent;                // summed over evaluations and verifications

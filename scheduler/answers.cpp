@@ -17,8 +17,14 @@ object interval_object(const interval& i) { return i.high > 0 ? object::array({i
 /// Compiler messages and people's file names may hold anything: invalid UTF-8 is replaced, not thrown over.
 std::string text_of(const object& value) { return value.dump(2, ' ', false, object::error_handler_t::replace); }
 
-/// "eager", "compile", "plain", or a candidate id.
-std::string baseline_word(const std::string& baseline, const candidate_id& root) { return baseline == root ? "plain" : baseline; }
+/// "eager", "compile", "plain", or a candidate id; where no plain loop nest could be written, "first_passed" stands for the root.
+struct root_word {
+  candidate_id root;
+  std::string word = "plain";
+  root_word(candidate_id id) : root(std::move(id)) {}
+  explicit root_word(const session_account& of) : root(of.root_candidate()), word(of.root_by_model ? "first_passed" : "plain") {}
+};
+std::string baseline_word(const std::string& baseline, const root_word& root) { return baseline == root.root ? root.word : baseline; }
 
 object outcomes_object(const std::vector<std::pair<outcome, std::uint32_t>>& outcomes) {
   object counted = object::object();
@@ -29,7 +35,7 @@ object outcomes_object(const std::vector<std::pair<outcome, std::uint32_t>>& out
   return counted;
 }
 
-object timings_object(const problem& subject, const evaluation& e, const candidate_id& root) {
+object timings_object(const problem& subject, const evaluation& e, const root_word& root) {
   object all = object::array();
   for (const workload_timing& timing : e.timings) {
     object one;
@@ -54,7 +60,7 @@ object timings_object(const problem& subject, const evaluation& e, const candida
   return all;
 }
 
-object baselines_object(const evaluation& e, const candidate_id& root) {
+object baselines_object(const evaluation& e, const root_word& root) {
   object all = object::object();
   for (const overall& o : overall_speedups(e))
     all[baseline_word(o.baseline, root)] = {{"speedup", o.speedup}, {"speedup_ci", interval_object(o.ci95)}};
@@ -65,8 +71,6 @@ object stages_object(const stage_times& spent) {
   return {{"compile_s", spent.compile_s}, {"check_s", spent.check_s},   {"measure_s", spent.measure_s},
           {"profile_s", spent.profile_s}, {"queued_s", spent.queued_s}, {"cpu_s", spent.cpu_s}};
 }
-
-candidate_id root_of(const session_account& of) { return of.nodes.empty() ? "" : of.nodes.front().candidate; }
 
 object best_object(const session_account& of, const report_facts& facts) {
   if (!of.best)
@@ -79,15 +83,15 @@ object best_object(const session_account& of, const report_facts& facts) {
   best["verified"] = verified;
   best["speedup"] = known(verified ? of.verified->speedup : n.over_root);
   best["speedup_ci"] = verified ? interval_object(of.verified->speedup_ci95) : object(nullptr);
-  best["baseline"] = verified ? baseline_word(of.verified->best_baseline, root_of(of)) : "plain";
+  best["baseline"] = verified ? baseline_word(of.verified->best_baseline, root_word(of)) : root_word(of).word;
   best["latency_s"] = known(verified ? search::mean_latency_s(of.verified->what) : n.latency_s);
   const diagnosis& d = verified ? of.verified->what.diagnosed : n.diagnosed;
   best["roofline_fraction"] = known(d.roofline_fraction);
   best["bound"] = std::string(to_string(d.limited_by));
   best["source"] = facts.source.empty() ? object(nullptr) : object(facts.source);
   if (verified) {
-    best["baselines"] = baselines_object(of.verified->what, root_of(of));
-    best["workloads"] = timings_object(of.opening.subject, of.verified->what, root_of(of));
+    best["baselines"] = baselines_object(of.verified->what, root_word(of));
+    best["workloads"] = timings_object(of.opening.subject, of.verified->what, root_word(of));
   }
   return best;
 }
@@ -123,6 +127,8 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["operator"] = of.opening.subject.op.name;
   answer["target"] = to_string(of.opening.on);
   answer["hardware"] = of.opening.hardware;
+  if (of.verified && of.verified->what.where.device.find("described by") != std::string::npos)
+    answer["device"] = of.verified->what.where.device;
   answer["seed"] = of.opening.settings.seed;
   answer["policy"] = std::string(to_string(of.opening.settings.policy));
   answer["state"] = of.state;

@@ -75,6 +75,7 @@ private:
     add_host_settings(*c);
     c->add_option("--resume", optimize_.resume, "continue a session (its id, the beginning of it, or last)")->type_name("SESSION");
     c->add_option("--workload", optimize_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
+    c->add_option("--device", optimize_.devices, "a device of this host that kevolve does not know, by the file that describes it; may be given again")->type_name("FILE.toml")->expected(1)->take_all();
     c->callback([this] { line_.run = [this](context& in) { return optimize(in, optimize_); }; });
   }
 
@@ -182,7 +183,7 @@ private:
     if (session_action_ == "cancel")
       return cancel_session(in, session_);
     if (session_action_ == "resume")
-      return optimize(in, {.spec = "", .resume = session_, .workloads = {}});
+      return optimize(in, {.spec = "", .resume = session_, .workloads = {}, .devices = {}});
     return list_sessions(in);
   }
 

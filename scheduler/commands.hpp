@@ -17,6 +17,7 @@ struct optimize_options {
   std::string spec;                   // empty with `resume`
   std::string resume;                 // session or the beginning of its id
   std::vector<std::string> workloads;
+  std::vector<std::string> devices;   // files that describe them
 };
 result<int> optimize(context& in, const optimize_options& options);
 

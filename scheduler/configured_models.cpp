@@ -2,6 +2,7 @@
 
 #include "scheduler/day_limit.hpp"
 #include "scheduler/documents.hpp"
+#include "scheduler/target_description.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +20,7 @@ constexpr std::int64_t day_ms = 86'400'000;
 constexpr unsigned checks_at_once = 2;       // compilers for checks, beside those of evaluations
 constexpr std::size_t prompt_share = 4;      // a prompt takes at most this part of a model's window
 constexpr std::size_t passages_of_a_prompt = 3;
+constexpr std::size_t passages_of_a_manual = 32;
 constexpr std::size_t prompt_tokens_most = 24'000;
 
 std::int64_t unix_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
@@ -82,8 +84,9 @@ private:
 
 class configured_desk final : public model_desk {
 public:
-  configured_desk(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator)
-      : from_(std::move(from)), around_(std::move(around)), memory_(memory), library_(std::make_unique<living_library>(documents)), checks_(evaluator) {
+  configured_desk(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator,
+                  std::vector<target_description> described)
+      : documents_(documents), described_(std::move(described)), from_(std::move(from)), around_(std::move(around)), memory_(memory), library_(std::make_unique<living_library>(documents)), checks_(evaluator) {
     model_spending so_far;
     if (auto spent = spent_today(memory_, unix_ms()))
       so_far = *spent;
@@ -119,9 +122,23 @@ public:
     if (!library_)
       return {};
     std::vector<synthesis::reading> readings;
-    for (const kb::found_passage& f : library_->now()->search({what.on.platform, what.on.architecture, what.on.language, what.signals, what.words, passages_of_a_prompt}))
+    const auto library = library_->now();
+    for (const kb::found_passage& f : library->search({what.on.platform, what.on.architecture, what.on.language, what.signals, what.words, passages_of_a_prompt}))
       readings.push_back({f.of->id + ", " + f.what->heading, f.what->text, f.why});
+    if (!synthesis::language_of(what.on))
+      add_manuals(*library, what.on, readings);
     return readings;
+  }
+
+  std::shared_ptr<const synthesis::language> language(const target& on) override {
+    if (auto known = model_desk::language(on))
+      return known;
+    for (const target_description& d : described_)
+      if (d.on == on)
+        return std::make_shared<const synthesis::language>(synthesis::language_of_description(d));
+    if (auto added = added_description(documents_, on))
+      return std::make_shared<const synthesis::language>(synthesis::language_of_description(*added));
+    return nullptr;
   }
 
   void compile(const candidate& what, const target& on, std::function<void(std::string)> then) override {
@@ -149,6 +166,18 @@ public:
   }
 
 private:
+  /// No model was taught a described device: all that is written about it, as far as the prompt has room, behind what was found.
+  static void add_manuals(const kb::library& all, const target& on, std::vector<synthesis::reading>& to) {
+    const auto names = [](const std::vector<std::string>& of, const std::string& what) { return std::find(of.begin(), of.end(), what) != of.end(); };
+    for (const kb::document& d : all.documents())
+      for (const kb::passage& p : d.passages) {
+        const std::string source = d.id + ", " + p.heading;
+        const bool fits = names(d.platforms, on.platform) && (d.languages.empty() || names(d.languages, on.language)) && (d.architectures.empty() || names(d.architectures, on.architecture));
+        if (fits && to.size() < passages_of_a_manual && std::none_of(to.begin(), to.end(), [&](const synthesis::reading& r) { return r.source == source; }))
+          to.push_back({source, p.text, "about this device"});
+      }
+  }
+
   std::string names() const {
     std::string all = "generator";
     for (const std::string& name : from_.synthesizers())
@@ -156,6 +185,8 @@ private:
     return all;
   }
 
+  settings documents_;
+  std::vector<target_description> described_;
   model_configuration from_;
   llm::surroundings around_;
   kb::store& memory_;
@@ -178,8 +209,9 @@ std::vector<std::string> model_configuration::synthesizers() const {
   return names;
 }
 
-std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator) {
-  return std::make_shared<configured_desk>(std::move(from), std::move(around), documents, memory, evaluator);
+std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator,
+                                        std::vector<target_description> described) {
+  return std::make_shared<configured_desk>(std::move(from), std::move(around), documents, memory, evaluator, std::move(described));
 }
 
 result<model_spending> spent_today(const kb::store& memory, std::int64_t now_ms) {

@@ -6,6 +6,7 @@
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"
 #include "protocol/model_spending.hpp"
+#include "protocol/target_description.hpp"
 #include "scheduler/settings.hpp"
 
 #include <memory>
@@ -28,7 +29,9 @@ struct model_configuration {
 
 /// `documents`: where the knowledge base lies. `evaluator` may be null: then nothing is compiled here before it is sent to an agent. Both must outlive the desk. What today's sessions
 /// spent so far is read from the store.
-std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator);
+/// `described`: devices of this host; those of others are known by their descriptions in the knowledge base.
+std::shared_ptr<model_desk> open_models(model_configuration from, llm::surroundings around, const settings& documents, kb::store& memory, agent::host_evaluator* evaluator,
+                                        std::vector<target_description> described = {});
 
 /// What models may have cost since the beginning of the day (UTC) that holds `now_ms`, over all sessions; requests without an answer at their
 /// reservation.

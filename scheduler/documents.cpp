@@ -115,7 +115,7 @@ result<kb::document> read_kept(const fs::path& file, const std::string& id) {
   if (!is_description(file))
     return kb::read_document(id, text, {}, file.string());
   KEVOLVE_TRY(described, read_target_description(file.string(), text));
-  return kb::read_document(id_of(described), document_of(described), {}, file.string());
+  return kb::read_document(kevolve::scheduler::id_of(described), document_of(described), {}, file.string());
 }
 
 /// Replaces what lies at `place`; the older version stays readable beside it.
@@ -137,7 +137,7 @@ result<void> keep(const settings& to, const fs::path& place, const std::string& 
 result<added_document> add_description(const settings& to, const fs::path& file) {
   KEVOLVE_TRY(text, text_of(file));
   KEVOLVE_TRY(described, read_target_description(file.string(), text));
-  added_document done{id_of(described), 1, "", false, false};
+  added_document done{kevolve::scheduler::id_of(described), 1, "", false, false};
   KEVOLVE_TRY_VOID(keep(to, added_folder(to) / (done.id + ".toml"), text, done));
   return done;
 }
@@ -179,6 +179,18 @@ std::shared_ptr<const kb::library> living_library::now() {
     fingerprint_ = std::move(fingerprint);
   }
   return read_;
+}
+
+std::optional<target_description> added_description(const settings& from, const target& on) {
+  target_description asked;
+  asked.on = on;
+  const fs::path file = added_folder(from) / (kevolve::scheduler::id_of(asked) + ".toml");
+  std::error_code ignored;
+  if (on.architecture.empty() || !fs::is_regular_file(file, ignored))
+    return std::nullopt;
+  auto text = text_of(file);
+  auto read = text ? read_target_description(file.string(), *text) : result<target_description>(text.error());
+  return read ? std::optional(std::move(*read)) : std::nullopt;
 }
 
 std::vector<std::pair<fs::path, std::string>> documents_in(const fs::path& what) {

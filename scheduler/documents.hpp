@@ -3,11 +3,13 @@
 #pragma once
 
 #include "kb/retrieval.hpp"
+#include "protocol/target_description.hpp"
 #include "scheduler/settings.hpp"
 
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,8 @@ struct added_document {
 result<added_document> add_document(const settings& to, const std::filesystem::path& file, const std::string& id, const kb::document_defaults& defaults);
 /// The files of a folder that can be added, with the ids they get; a file: itself.
 std::vector<std::pair<std::filesystem::path, std::string>> documents_in(const std::filesystem::path& what);
+/// The description of this target's device that was added; nothing where there is none.
+std::optional<target_description> added_description(const settings& from, const target& on);
 /// Added documents with their older versions, into a snapshot: DIR/documents, so that the snapshot is a data folder like any other.
 result<void> copy_documents(const settings& from, const std::filesystem::path& to);
 

@@ -17,7 +17,7 @@ std::string where_it_stands(const found_candidate& found) {
   if (n.result)
     text += fmt::format(": {}{}", to_string(*n.result), n.known_before ? " (found in an earlier session, not measured again)" : "");
   if (n.latency_s > 0)
-    text += fmt::format(", {}, {} over the plain loop nest", show_latency(n.latency_s), show_factor(n.over_root));
+    text += fmt::format(", {}, {} over the {}", show_latency(n.latency_s), show_factor(n.over_root), found.in.root_name());
   text += "\n";
   if (!n.schedule_text.empty())
     text += "schedule: " + wrap(n.schedule_text, 120, "          ") + "\n";
@@ -46,7 +46,7 @@ std::string explanation(const found_candidate& found, const style& how) {
   text += "\n" + how.strong("Why it is as fast as it is") + "\n" + diagnosis_report(n.diagnosed, how);
   if (found.in.verified && found.in.verified->number == found.number)
     text += "\n" + how.strong("Measured afresh") + "\n" +
-            timing_table(found.in.opening.subject, found.in.verified->what, found.in.nodes.front().candidate, how);
+            timing_table(found.in.opening.subject, found.in.verified->what, found.in.root_candidate(), how, found.in.root_name());
   return text + sources_of(found.what, how);
 }
 

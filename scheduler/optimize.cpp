@@ -2,6 +2,7 @@
 #include "protocol/trace_format.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
+#include "scheduler/documents.hpp"
 #include "scheduler/leader_files.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/session_lookup.hpp"
@@ -76,6 +77,26 @@ result<void> check_choices(const settings& from, const optimize_options& options
       return error{errc::usage, fmt::format("baselines: found '{}', expected eager, compile or none", name)};
   if (!from.scale.empty() && !is_python_specification(options.spec))
     return error{errc::usage, "--scale: found with a SPEC that is no .py file; expected a KernelBench .py (a Definition states its own workloads)"};
+  return {};
+}
+
+error nobody_serves(const context& in, const target& wanted) {
+  std::string text = fmt::format("no agent serves the target {}; this version optimises for cpu/*/cpp and for devices that are described to it", to_string(wanted));
+  if (added_description(in.configured, wanted))
+    text += "; the knowledge base has a description of it: name the file on the host that has the device, with --device FILE.toml (here, or at its kevolve-agent)";
+  else
+    text += " (--device FILE.toml, here or at a kevolve-agent)";
+  return {errc::no_agent, text};
+}
+
+/// The generator writes C++ for CPUs: models write for a described device, and their first candidate that passes is the root.
+result<void> fit_to_described(session_settings& to, const target_description& device, std::vector<std::string>& missing) {
+  std::erase(to.synthesizers, "generator");
+  if (to.synthesizers.empty())
+    return error{errc::synthesizer, fmt::format("the generator writes no {} for {}: name a model with --synthesizer (config.toml: [llm.providers.X], [[llm.models]])", device.on.language, device.name)};
+  missing.push_back(fmt::format("The device {} is described by {}; kevolve knows nothing of it but that and has verified nothing of it{}.", device.name, device.file.string(),
+                                device.emulated ? "; it is emulated: times are of the emulator, no such hardware was measured" : ""));
+  missing.push_back("Baselines: PyTorch does not run there; speedups are over the first candidate that passed.");
   return {};
 }
 
@@ -218,11 +239,11 @@ result<int> optimize_new(context& in, const optimize_options& options) {
   }
   if (auto asked = target_from_string(in.configured.target); !asked)
     return error{errc::usage, "--target: " + asked.error().message};
-  else if (asked->platform != "cpu" || asked->language != "cpp")
-    return error{errc::no_agent, fmt::format("no agent serves the target {}; this version optimises for cpu/*/cpp", to_string(*asked))};
+  else if ((asked->platform != "cpu" || asked->language != "cpp") && options.devices.empty())
+    return nobody_serves(in, *asked);
   KEVOLVE_TRY_VOID(prepare_data(in));
 
-  KEVOLVE_TRY(host, single_host::start(in));
+  KEVOLVE_TRY(host, single_host::start(in, options.devices));
   if (in.signals.received())
     return was_interrupted();
   KEVOLVE_TRY(on, choose_target(in.configured.target, host->evaluator().devices()));
@@ -245,8 +266,11 @@ result<int> optimize_new(context& in, const optimize_options& options) {
   }
   KEVOLVE_TRY_VOID(lint_problem(*subject, in.configured.lint, [&](const std::string& text) { in.out.note(text); }));
   report_facts facts;
-  auto baselines = host->baselines(in.configured, facts.missing);
+  const target_description* device = host->described(on);
+  auto baselines = device ? std::vector<std::string>() : host->baselines(in.configured, facts.missing);
   KEVOLVE_TRY(chosen, session_settings_of(in.configured, baselines));
+  if (device)
+    KEVOLVE_TRY_VOID(fit_to_described(chosen, *device, facts.missing));
   KEVOLVE_TRY_VOID(take_models(chosen, in.models));
   if (!baselines.empty())
     host->evaluator().prepare_baselines(*subject, baselines);
@@ -296,7 +320,7 @@ result<int> optimize_resumed(context& in, const optimize_options& options) {
     before = std::move(account);
   }
   const session_opened& opening = before->opening;
-  KEVOLVE_TRY(host, single_host::start(in));
+  KEVOLVE_TRY(host, single_host::start(in, options.devices));
   report_facts facts;
   if (!opening.settings.baselines.empty()) {
     const auto here = host->baselines(in.configured, facts.missing);

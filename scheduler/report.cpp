@@ -34,15 +34,13 @@ std::string workload_label(const problem& subject, const std::string& uuid) {
   return short_id(uuid);
 }
 
-candidate_id root_of(const session_account& of) { return of.nodes.empty() ? "" : of.nodes.front().candidate; }
-
 std::string headline(const session_account& of, const style& how) {
   const auto& o = of.opening;
   std::string text = how.strong(o.subject.op.name) + " on " + to_string(o.on) + ": ";
   if (of.verified && of.verified->holds && of.verified->speedup <= 0)
-    return text + "the plain loop nest stays the leader: nothing that was found is faster\n";
+    return text + "the " + of.root_name() + " stays the leader: nothing that was found is faster\n";
   if (of.verified && of.verified->holds) {
-    const std::string by = fmt::format("{} over {}", show_factor(of.verified->speedup), anchor_name(of.verified->best_baseline, root_of(of)));
+    const std::string by = fmt::format("{} over {}", show_factor(of.verified->speedup), anchor_name(of.verified->best_baseline, of.root_candidate(), of.root_name()));
     text += (of.verified->speedup > 1 ? how.good(by) : how.bad(by)) + fmt::format(" (95% interval {})", interval_text(of.verified->speedup_ci95));
     if (of.verified->speedup <= 1)
       text += "; the baseline stays the leader";
@@ -54,7 +52,7 @@ std::string headline(const session_account& of, const style& how) {
   if (of.verified)
     return text + how.bad("the best candidate did not hold when it was measured afresh") + (of.verified->what.log.empty() ? "" : ": " + of.verified->what.log) + "\n";
   if (of.best)
-    return text + fmt::format("{} over the plain loop nest so far; not verified yet\n", show_factor(of.nodes[*of.best].over_root));
+    return text + fmt::format("{} over the {} so far; not verified yet\n", show_factor(of.nodes[*of.best].over_root), of.root_name());
   return text + how.bad("nothing passed") + "\n";
 }
 
@@ -103,12 +101,12 @@ double needed_seconds(const stage_times& spent, unsigned compile_slots) {
   return spent.compile_s / std::max(1u, compile_slots) + spent.check_s + spent.measure_s + spent.profile_s;
 }
 
-std::string anchor_name(const std::string& anchor, const candidate_id& root) {
+std::string anchor_name(const std::string& anchor, const candidate_id& root, const std::string& root_name) {
   if (anchor == "eager")
     return "PyTorch eager";
   if (anchor == "compile")
     return "torch.compile";
-  return anchor == root && !root.empty() ? "plain loop nest" : anchor.empty() ? "nothing" : short_id(anchor);
+  return anchor == root && !root.empty() ? root_name : anchor.empty() ? "nothing" : short_id(anchor);
 }
 
 std::string outcomes_text(const std::vector<std::pair<outcome, std::uint32_t>>& outcomes) {
@@ -155,11 +153,11 @@ std::string lineage_report(const session_account& of, node_number number, const 
   return steps.render(how);
 }
 
-std::string timing_table(const problem& subject, const evaluation& e, const candidate_id& root, const style& how) {
+std::string timing_table(const problem& subject, const evaluation& e, const candidate_id& root, const style& how, const std::string& root_name) {
   const std::vector<std::string> anchors = anchors_of(e);
   std::vector<table::column> columns{{"workload"}, {"latency", align::right}, {"of the roof", align::right}};
   for (const std::string& anchor : anchors)
-    columns.push_back({"vs " + anchor_name(anchor, root), align::left});
+    columns.push_back({"vs " + anchor_name(anchor, root, root_name), align::left});
   table rows(columns);
   for (const workload_timing& timing : e.timings) {
     std::vector<std::string> cells{workload_label(subject, timing.workload), show_latency(timing.latency_s), show_percent(timing.roofline_fraction)};
@@ -207,8 +205,10 @@ std::string diagnosis_report(const diagnosis& d, const style& how) {
 
 std::string session_report(const session_account& of, const report_facts& facts, const style& how) {
   std::string text = headline(of, how) + how_it_ended(of, facts);
+  if (of.verified && of.verified->what.where.device.find("described by") != std::string::npos)
+    text += "device   " + of.verified->what.where.device + "\n";
   if (of.verified && !of.verified->what.timings.empty())
-    text += "\n" + timing_table(of.opening.subject, of.verified->what, root_of(of), how);
+    text += "\n" + timing_table(of.opening.subject, of.verified->what, of.root_candidate(), how, of.root_name());
   if (of.best) {
     text += "\n" + how.strong("What made it faster, step by step") + "\n" + lineage_report(of, *of.best, how);
     const node_account& best = of.nodes[*of.best];

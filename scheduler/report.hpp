@@ -32,15 +32,15 @@ struct overall {
 std::vector<overall> overall_speedups(const evaluation& e);
 /// Seconds that compiles (side by side in `compile_slots`) and everything that holds the device need.
 double needed_seconds(const stage_times& spent, unsigned compile_slots);
-/// "eager" -> "PyTorch eager", "compile" -> "torch.compile", the root's id -> "plain loop nest", another id: its first digits.
-std::string anchor_name(const std::string& anchor, const candidate_id& root);
+/// "eager" -> "PyTorch eager", "compile" -> "torch.compile", the root's id -> `root_name`, another id: its first digits.
+std::string anchor_name(const std::string& anchor, const candidate_id& root, const std::string& root_name = "plain loop nest");
 
 std::string progress_line(const std::string& operator_name, const session_progress& p);
 std::string session_report(const session_account& of, const report_facts& facts, const style& how);
 /// "1.52x  vectorize hidden by 16: bound by compute …" per step from the root to `number`.
 std::string lineage_report(const session_account& of, node_number number, const style& how);
 /// Latencies, roofs and speedups of one evaluation, per workload.
-std::string timing_table(const problem& subject, const evaluation& e, const candidate_id& root, const style& how);
+std::string timing_table(const problem& subject, const evaluation& e, const candidate_id& root, const style& how, const std::string& root_name = "plain loop nest");
 std::string diagnosis_report(const diagnosis& d, const style& how);
 
 std::string sessions_table(const std::vector<kb::session_summary>& sessions, const style& how);

@@ -1,6 +1,7 @@
 #include "scheduler/single_host.hpp"
 
 #include "node-agent/process.hpp"
+#include "scheduler/target_description.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -38,7 +39,7 @@ result<agent::host_settings> host_settings_of(const context& in, const found_pyt
 
 } // namespace
 
-result<std::unique_ptr<single_host>> single_host::start(const context& in) {
+result<std::unique_ptr<single_host>> single_host::start(const context& in, const std::vector<std::string>& described) {
   if (agent::find_command(in.configured.compiler).empty())
     return error{errc::configuration, fmt::format("compiler '{}' (from {}) is not on PATH; install it (Debian: apt-get install g++) or name another with "
                                                   "KEVOLVE_COMPILER",
@@ -48,9 +49,19 @@ result<std::unique_ptr<single_host>> single_host::start(const context& in) {
   host->python_ = std::move(python);
   host->compile_slots_ = in.configured.compile_slots ? in.configured.compile_slots : std::max(1u, std::thread::hardware_concurrency());
   KEVOLVE_TRY(chosen, host_settings_of(in, host->python_));
+  for (const std::string& file : described) {
+    KEVOLVE_TRY(read, open_target_description(file));
+    host->described_.push_back(std::move(read));
+  }
+  chosen.described = host->described_;
   KEVOLVE_TRY(evaluator, agent::host_evaluator::start(std::move(chosen)));
   host->evaluator_ = std::move(evaluator);
   return host;
+}
+
+const target_description* single_host::described(const target& on) const {
+  const auto found = std::find_if(described_.begin(), described_.end(), [&](const target_description& d) { return d.on == on; });
+  return found == described_.end() ? nullptr : &*found;
 }
 
 single_host::~single_host() {
@@ -81,7 +92,7 @@ result<void> single_host::open(const context& in) {
   how.endpoint = endpoint;
   how.zmq_context = sockets_->handle();
   if (!in.models.synthesizers().empty())
-    how.models = open_models(in.models, {in.env, nullptr}, in.configured, *store_, evaluator_.get());
+    how.models = open_models(in.models, {in.env, nullptr}, in.configured, *store_, evaluator_.get(), described_);
   KEVOLVE_TRY(started, runtime::start(*store_, how));
   runtime_ = std::move(started);
   KEVOLVE_TRY(serving, agent_service::start(*evaluator_, endpoint, sockets_->handle(), "local"));

@@ -17,11 +17,14 @@ namespace kevolve::scheduler {
 class single_host {
 public:
   /// Finds the Python and starts the evaluator. Errors: no compiler, no cache directory (configuration).
-  static result<std::unique_ptr<single_host>> start(const context& in);
+  /// `described`: files that describe devices of this host which kevolve does not know.
+  static result<std::unique_ptr<single_host>> start(const context& in, const std::vector<std::string>& described = {});
   ~single_host();
 
   [[nodiscard]] agent::host_evaluator& evaluator() { return *evaluator_; }
   [[nodiscard]] const found_python& python() const { return python_; }
+  /// The description of the device for this target; null: it is none that was described.
+  [[nodiscard]] const target_description* described(const target& on) const;
   /// Compile slots in use.
   [[nodiscard]] unsigned compile_slots() const { return compile_slots_; }
   /// Of the baselines asked for, those that this host can run; `missing` gets a sentence for what it cannot.
@@ -37,6 +40,7 @@ private:
 
   found_python python_;
   unsigned compile_slots_ = 1;
+  std::vector<target_description> described_;
   // Destroyed bottom up: the agent says goodbye, the runtime drains, then the socket context, the store, the judges.
   std::unique_ptr<agent::host_evaluator> evaluator_;
   std::unique_ptr<kb::store> store_;
