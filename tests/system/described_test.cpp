@@ -10,7 +10,11 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <netinet/in.h>
 #include <sstream>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace kevolve;
 using namespace kevolve::scheduler;
@@ -166,4 +170,76 @@ TEST_CASE("a made-up accelerator is a target by its description and documents: f
   CHECK_MESSAGE(has(explained.out, "profile: emulated Loom 9:"), explained.out);
   const auto elsewhere = w.run({"kb", "search", "strips of elements", "--target", "cpu", "--json"});
   CHECK_MESSAGE(!has(elsewhere.out, "Loom 9"), elsewhere.out);
+}
+
+namespace {
+
+/// Two neighbouring ports that nobody listens on.
+int free_ports() {
+  for (int port = 22000 + ::getpid() % 18000;; port += 3) {
+    bool all = true;
+    for (const int each : {port, port + 1, port + 2}) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+      sockaddr_in at{};
+      at.sin_family = AF_INET;
+      at.sin_port = htons(static_cast<std::uint16_t>(each));
+      at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      all &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+      ::close(fd);
+    }
+    if (all)
+      return port;
+  }
+}
+
+} // namespace
+
+TEST_CASE("an agent offers its described device to a scheduler, which knows its language by the knowledge base") {
+  if (agent::find_command("python3").empty()) {
+    MESSAGE("skipped: no python3");
+    return;
+  }
+  workshop w;
+  adopt_orphans();
+  const std::string endpoint = "tcp://127.0.0.1:" + std::to_string(free_ports());
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client")})
+    REQUIRE(w.run({"keys", "new", name, "--role", role, "--out", (w.at / (std::string(name) + ".key")).string()}).status == 0);
+  REQUIRE(w.run({"kb", "add", (w.at / "loom9.toml").string()}).status == 0);
+  REQUIRE(w.run({"kb", "add", (w.given / "documents").string()}).status == 0);
+  auto scheduler = background_child::start({KEVOLVE_EXECUTABLE, "serve", "--listen", endpoint, "--data", (w.at / "data").string(), "--cache", (w.at / "cache").string(), "--config",
+                                            (w.at / "config.toml").string()}, (w.at / "serve.out").string(), (w.at / "serve.err").string());
+  REQUIRE(scheduler);
+  auto agent = background_child::start({KEVOLVE_AGENT, "--scheduler", endpoint, "--key", (w.at / "fleet.key").string(), "--name", "one", "--cache",
+                                        (fs::temp_directory_path() / "kevolve-test-agent-cache").string(), "--device", (w.at / "loom9.toml").string()},
+                                       (w.at / "one.out").string(), (w.at / "one.err").string());
+  REQUIRE(agent);
+  const std::vector<std::string> person{"--scheduler", endpoint, "--key", (w.at / "person.key").string(), "--json"};
+  const auto ask = [&](std::vector<std::string> line) {
+    line.insert(line.end(), person.begin(), person.end());
+    return w.run(std::move(line));
+  };
+  std::string listed;
+  for (int i = 0; i < 600 && !has(listed, "emulated-loom-9-"); ++i) {
+    listed = ask({"agents", "list"}).out;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  INFO(text_of(w.at / "serve.err"), text_of(w.at / "one.err"));
+  REQUIRE_MESSAGE(has(listed, "emulated-loom-9-"), listed);
+  CHECK_MESSAGE(has(listed, "loom/9/loomasm"), listed);
+  CHECK(has(text_of(w.at / "one.err"), "described by loom9.toml, not verified by kevolve; emulated"));
+  const auto submitted = ask({"submit", (w.given / "row_sum.json").string(), "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines",
+                              "none", "--seed", "1"});
+  REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  json shown;
+  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
+    shown = json::parse(ask({"sessions", "show", session}).out);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  CHECK(shown["stopped_by"] == "evaluations");
+  CHECK(shown["hardware"].get<std::string>().starts_with("emulated-loom-9-"));
+  CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
+  CHECK(has(shown["device"], "described by loom9.toml"));
+  agent->kill_tree();
+  scheduler->kill_tree();
 }
