@@ -120,7 +120,7 @@ TEST_CASE("a candidate that does what the operator says passes, timed by our clo
   CHECK(e.correct.cases > 5);
   REQUIRE(e.timings.size() == 1);
   CHECK(e.timings[0].latency_s > 0);
-  CHECK(e.timings[0].calls_per_sample > 1);
+  CHECK(e.timings[0].samples >= 2);
   REQUIRE(e.timings[0].comparisons.size() == 1);
   CHECK(e.where.hardware == "emulated-shell-1-dddddddd");
   CHECK(has(e.where.device, "described by shell1.toml, not verified by kevolve; emulated"));
