@@ -187,8 +187,9 @@ private:
       spool_->forget(done->second);
     prints_.erase(done);
   }
+  void take(agent_drain&) { told_to_drain_ = true; } // it grants nothing more; the next scheduler is told
   template <class Other>
-  void take(Other&) {} // draining is the scheduler's decision: it grants nothing more
+  void take(Other&) {}
 
   void apply(std::vector<agent_effect> effects) {
     for (auto& effect : effects) {
@@ -203,8 +204,11 @@ private:
 
   void say_hello() {
     introduction_.said(steady::now());
-    if (!draining_)
-      say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles()});
+    if (draining_)
+      return;
+    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles()});
+    if (told_to_drain_)
+      say(agent_drain{drain_limit_s});
   }
 
   std::vector<std::string> kept() const {
@@ -319,6 +323,7 @@ private:
   std::atomic<std::uint32_t> held_ = 0;
   std::atomic<std::uint64_t> rounds_ = 0;
   bool said_draining_ = false;
+  bool told_to_drain_ = false; // by a scheduler, which may have started again since
   steady::time_point heard_{};
   std::thread socket_thread_;
 

@@ -164,15 +164,25 @@ public:
       auto resumed = engine_.resume(session);
       if (!resumed && resumed.error().code == errc::no_agent)
         continue; // later
-      std::lock_guard lock(mutex_);
-      unfinished_.erase(session);
       if (resumed) {
         spdlog::info("session {}: goes on", session);
         desk_.watch(session);
       } else {
         spdlog::error("session {}: cannot go on: {}", session, resumed.error().message);
       }
+      (void)no_longer_goes_on(session);
     }
+  }
+
+  /// It ran when the scheduler stopped, and will run again.
+  bool goes_on(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    return unfinished_.contains(session);
+  }
+  /// Whether it would have.
+  bool no_longer_goes_on(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    return unfinished_.erase(session) > 0;
   }
 
   /// For Prometheus.
@@ -269,10 +279,11 @@ private:
       return shown(found.session);
     if (asked.what == "progress") {
       const auto newest = desk_.progress_of(found.session);
-      return (newest ? progress_object(*newest) : object{{"session", found.session}, {"phase", found.state}}).dump();
+      return (newest ? progress_object(*newest) : object{{"session", found.session}, {"phase", goes_on(found.session) ? "running" : found.state}}).dump();
     }
     if (asked.what == "pause") {
-      KEVOLVE_TRY_VOID(engine_.pause(found.session));
+      if (!no_longer_goes_on(found.session)) // it is paused, and stays so
+        KEVOLVE_TRY_VOID(engine_.pause(found.session));
     } else if (asked.what == "cancel") {
       KEVOLVE_TRY_VOID(engine_.cancel(found.session));
     } else if (asked.what == "resume") {

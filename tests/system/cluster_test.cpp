@@ -175,6 +175,13 @@ TEST_CASE("a session survives the death of an agent and of the scheduler, and en
   INFO(drained.err);
   CHECK(drained.status == 0);
   CHECK(c.agents()[0]["state"] == "draining");
+  kill_now(*again); // the next scheduler hears of it from the agent
+  again = c.serve();
+  REQUIRE(again);
+  REQUIRE(c.await_agents(1));
+  for (int i = 0; i < 100 && c.agents()[0]["state"] != "draining"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(c.agents()[0]["state"] == "draining");
   ::kill(two->pid(), SIGTERM);
   CHECK(two->wait_for(std::chrono::seconds(30)) == 0);
   ::kill(again->pid(), SIGTERM);
@@ -221,8 +228,13 @@ TEST_CASE("what an agent finished while nobody listened is kept through its own 
 
   auto again = c.serve();
   REQUIRE(again);
+  CHECK(json::parse(c.ask({"sessions", "list"}).out)[0]["session"] == session); // it is there, and nobody serves it yet
+  auto watching = background_child::start({KEVOLVE_EXECUTABLE, "sessions", "watch", session, "--scheduler", c.endpoint, "--key", c.file("person.key")}, c.file("watch.out"), c.file("watch.err"));
+  REQUIRE(watching);
+  CHECK_FALSE(watching->wait_for(std::chrono::milliseconds(1500))); // whoever watches waits with it
   auto back = c.agent("fleet", name);
   REQUIRE(back);
+  CHECK(watching->wait_for(std::chrono::seconds(120)) == 0);
   const auto watched = c.ask({"sessions", "watch", session});
   const std::string told = text_of(c.file(name + ".err"));
   INFO(watched.err << text_of(c.file("serve.err")) << told);
