@@ -90,7 +90,8 @@ result<std::string> watch(context& in, const remote_scheduler& at, const std::st
       unreachable = 0;
       const std::string phase = text_at(*now, "phase");
       const double best = now->value("best_over_root", 0.0);
-      const std::string line = fmt::format("{}: {}, {} evaluations{}", session, phase, now->value("evaluations", 0), best > 0 ? fmt::format(", {} over the plain loop nest", show_factor(best)) : "");
+      const std::string counted = now->contains("evaluations") ? fmt::format(", {} evaluations", now->value("evaluations", 0)) : ""; // one that ended, or waits for an agent, has no course
+      const std::string line = fmt::format("{}: {}{}{}", session, phase, counted, best > 0 ? fmt::format(", {} over the plain loop nest", show_factor(best)) : "");
       if (line != before)
         in.out.progress(line, true);
       before = line;
