@@ -176,16 +176,16 @@ TEST_CASE("a session survives the death of an agent and of the scheduler, and en
   CHECK(drained.status == 0);
   CHECK(c.agents()[0]["state"] == "draining");
   kill_now(*again); // the next scheduler hears of it from the agent
-  again = c.serve();
-  REQUIRE(again);
+  auto third = c.serve();
+  REQUIRE(third);
   REQUIRE(c.await_agents(1));
   for (int i = 0; i < 100 && c.agents()[0]["state"] != "draining"; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   CHECK(c.agents()[0]["state"] == "draining");
   ::kill(two->pid(), SIGTERM);
   CHECK(two->wait_for(std::chrono::seconds(30)) == 0);
-  ::kill(again->pid(), SIGTERM);
-  CHECK(again->wait_for(std::chrono::seconds(30)) == 0);
+  ::kill(third->pid(), SIGTERM);
+  CHECK(third->wait_for(std::chrono::seconds(30)) == 0);
 }
 
 TEST_CASE("what an agent finished while nobody listened is kept through its own death, and counted when both are back") {
