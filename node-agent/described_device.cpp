@@ -49,16 +49,6 @@ std::vector<std::string> filled(std::vector<std::string> command, const target_d
   return command;
 }
 
-std::string slug(const std::string& text) {
-  std::string out;
-  for (const char c : text)
-    if (std::isalnum(static_cast<unsigned char>(c)))
-      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    else if (!out.empty() && out.back() != '-')
-      out += '-';
-  return out;
-}
-
 nlohmann::ordered_json described(const std::vector<tensor_spec>& specs, const buffer_set& buffers) {
   auto all = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < buffers.size(); ++i) {

@@ -1,7 +1,7 @@
 // A device that an operator described: candidates are compiled and run by the description's commands. The commands are trusted as the agent is;
 // what they are given is not: they run in a jail (compile_jail.hpp) with no network, a user of their own, limits and a deadline, in a folder that
 // goes with them. Inputs go in as files and outputs come back as files; reference, tolerance, seeds, clock and verdict stay here, by the same code
-// (case_set.hpp) that judges CPU candidates. `judge` one at a time (it waits its turn), the rest from any thread.
+// (case_set.hpp) that judges CPU candidates. `evaluate` one at a time (it waits its turn), the rest from any thread.
 #pragma once
 
 #include "node-agent/case_set.hpp"

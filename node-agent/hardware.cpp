@@ -26,6 +26,15 @@ bool has(const std::string& feature) {
   return flags.find(" " + feature + " ") != std::string::npos;
 }
 
+std::string machine() {
+  utsname u{};
+  return ::uname(&u) == 0 ? u.machine : "unknown";
+}
+
+int number(const std::string& text) { return text.empty() ? 0 : std::atoi(text.c_str()); }
+
+} // namespace
+
 std::string slug(const std::string& text) {
   std::string out;
   for (const char c : text)
@@ -37,15 +46,6 @@ std::string slug(const std::string& text) {
     out.pop_back();
   return out.empty() ? "unknown" : out;
 }
-
-std::string machine() {
-  utsname u{};
-  return ::uname(&u) == 0 ? u.machine : "unknown";
-}
-
-int number(const std::string& text) { return text.empty() ? 0 : std::atoi(text.c_str()); }
-
-} // namespace
 
 std::string hardware_key() {
   const std::string isa = has("avx512f") ? "avx512" : has("avx2") ? "avx2" : has("sse4_2") ? "sse4" : "base";

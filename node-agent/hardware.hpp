@@ -9,6 +9,8 @@ namespace kevolve::agent {
 /// Raised when what the judge measures or how changes: part of the key of every cached number.
 inline constexpr const char* judge_version = "5";
 
+/// A name as part of a key: lower case, anything but letters and digits one dash. "unknown" where nothing is left.
+std::string slug(const std::string& text);
 /// "cpu-x86_64-avx512-amd-epyc".
 std::string hardware_key();
 /// The x86-64 microarchitecture level ("x86-64-v4"), or the machine's name elsewhere.

@@ -1,5 +1,6 @@
 #include "node-agent/namespaces.hpp"
 
+#include "node-agent/loader.hpp"
 #include "node-agent/process.hpp"
 
 #include <cerrno>
@@ -30,13 +31,7 @@ constexpr double start_limit_s = 10;
 // What the harness and candidates are linked with; those that this host lacks are left out.
 constexpr const char* libraries[] = {"libc.so.6", "libm.so.6", "libmvec.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libomp.so.5", "libiomp5.so", "libdl.so.2", "libpthread.so.0"};
 
-#if defined(__x86_64__)
-constexpr const char* loader = "/lib64/ld-linux-x86-64.so.2";
-#elif defined(__aarch64__)
-constexpr const char* loader = "/lib/ld-linux-aarch64.so.1";
-#else
-#error "which dynamic loader does this architecture have?"
-#endif
+constexpr const char* loader = dynamic_loader;
 
 fs::path found_at(const char* library) {
   void* handle = ::dlopen(library, RTLD_LAZY | RTLD_LOCAL);

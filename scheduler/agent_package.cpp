@@ -1,6 +1,7 @@
 #include "scheduler/agent_package.hpp"
 
 #include "node-agent/compile.hpp"
+#include "node-agent/loader.hpp"
 #include "node-agent/process.hpp"
 #include "protocol/digest.hpp"
 #include "scheduler/command_line.hpp"
@@ -24,13 +25,7 @@ namespace {
 constexpr const char* programs[] = {"kevolve-agent", "kevolve-judge", "kevolve-harness"};
 constexpr double packing_limit_s = 120;
 
-#if defined(__x86_64__)
-constexpr const char* loader = "/lib64/ld-linux-x86-64.so.2";
-#elif defined(__aarch64__)
-constexpr const char* loader = "/lib/ld-linux-aarch64.so.1";
-#else
-#error "which dynamic loader does this architecture have?"
-#endif
+constexpr const char* loader = agent::dynamic_loader;
 
 // A host with an older glibc would say nothing but "version `GLIBC_2.36' not found".
 constexpr const char* start_script = R"sh(#!/bin/sh

@@ -3,6 +3,7 @@
 #include "actors/client_port.hpp"
 #include "kb/lmdb.hpp"
 #include "scheduler/child.hpp"
+#include "tests/system/ports.hpp"
 
 #include <csignal>
 #include <doctest/doctest.h>
@@ -28,27 +29,9 @@ std::string text_of(const std::filesystem::path& file) {
   return text.str();
 }
 
-/// The first of three neighbouring ports that nobody listens on: agents, people, monitoring.
-int free_port() {
-  for (int port = 20000 + ::getpid() % 20000;; port += 3) {
-    bool all = true;
-    for (const int each : {port, port + 1, port + 2}) {
-      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-      sockaddr_in at{};
-      at.sin_family = AF_INET;
-      at.sin_port = htons(static_cast<std::uint16_t>(each));
-      at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      all &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
-      ::close(fd);
-    }
-    if (all)
-      return port;
-  }
-}
-
 struct cluster {
   std::filesystem::path at;
-  int port = free_port();
+  int port = free_ports();
   std::string endpoint = "tcp://127.0.0.1:" + std::to_string(port);
   int runs = 0;
 

@@ -3,6 +3,7 @@
 #include "kb/store.hpp"
 #include "node-agent/process.hpp"
 #include "scheduler/child.hpp"
+#include "tests/system/ports.hpp"
 
 #include <cstdlib>
 #include <doctest/doctest.h>
@@ -171,28 +172,6 @@ TEST_CASE("a made-up accelerator is a target by its description and documents: f
   const auto elsewhere = w.run({"kb", "search", "strips of elements", "--target", "cpu", "--json"});
   CHECK_MESSAGE(!has(elsewhere.out, "Loom 9"), elsewhere.out);
 }
-
-namespace {
-
-/// Two neighbouring ports that nobody listens on.
-int free_ports() {
-  for (int port = 22000 + ::getpid() % 18000;; port += 3) {
-    bool all = true;
-    for (const int each : {port, port + 1, port + 2}) {
-      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-      sockaddr_in at{};
-      at.sin_family = AF_INET;
-      at.sin_port = htons(static_cast<std::uint16_t>(each));
-      at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      all &= ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
-      ::close(fd);
-    }
-    if (all)
-      return port;
-  }
-}
-
-} // namespace
 
 TEST_CASE("an agent offers its described device to a scheduler, which knows its language by the knowledge base") {
   if (agent::find_command("python3").empty()) {
