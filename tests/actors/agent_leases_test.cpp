@@ -78,6 +78,20 @@ TEST_CASE("a lease past its deadline is stopped, and answered when its worker ha
   CHECK(std::get<std::string>(said.answer).find("deadline") != std::string::npos);
 }
 
+TEST_CASE("what runs is what was granted and has neither ended nor been told to stop") {
+  agent_leases leases(8);
+  CHECK(leases.running().empty());
+  leases.granted(grant("a", 1), t0);
+  leases.granted(grant("b", 7), t0);
+  leases.granted(grant("c", 1), t0);
+  leases.finished("a", 1, std::string("x"), t0);
+  leases.cancelled({"c", 1});
+  const auto running = leases.running();
+  REQUIRE(running.size() == 1);
+  CHECK(running[0].lease == "b");
+  CHECK(running[0].epoch == 7);
+}
+
 TEST_CASE("a cancelled lease is stopped and says nothing more; beyond the bound grants are refused") {
   agent_leases leases(2);
   leases.granted(grant("a", 1), t0);

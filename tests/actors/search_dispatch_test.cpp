@@ -1,4 +1,5 @@
 #include "actors/dispatch_logic.hpp"
+#include "actors/settlements.hpp"
 #include "protocol/rng.hpp"
 
 #include <doctest/doctest.h>
@@ -376,4 +377,121 @@ TEST_CASE("agents are not dead because the scheduler itself stood still") {
   (void)d.step(heartbeat{"x"}, 60.1);
   CHECK(only<agent_gone>(d.step(tick{}, 64)).empty());
   CHECK(only<agent_gone>(d.step(tick{}, 66)).size() == 1);
+}
+
+TEST_CASE("an agent that started again has lost what it held, and is the same agent no more") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  CHECK(only<agent_gone>(d.step(agent_of("x"), 1)).empty()); // said twice
+  auto effects = d.step(agent_of("x", 1, 0, "2"), 1);
+  CHECK(only<agent_gone>(effects).size() == 1);
+  REQUIRE(only<requeued>(effects).size() == 1);
+  CHECK(only<requeued>(effects)[0].next_epoch == 2);
+  REQUIRE(only<grant>(effects).size() == 1);
+  CHECK(only<grant>(effects)[0].epoch == 2);
+  CHECK(only<deliver>(d.step(finished{"x", "a", 1, false, ""}, 2)).empty());
+  CHECK(only<deliver>(d.step(finished{"x", "a", 2, false, ""}, 2)).size() == 1);
+}
+
+TEST_CASE("a host without any slot still takes one task at a time") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 0), 0);
+  auto tracing = task_of("a");
+  tracing.needs_device = false;
+  CHECK(only<grant>(d.step(tracing, 0)).size() == 1);
+  tracing.task = "b";
+  CHECK(only<grant>(d.step(tracing, 0)).empty());
+}
+
+TEST_CASE("passed deadlines are no deaths: they do not make work poison") {
+  dispatcher d({.heartbeat_timeout_s = 1000, .accept_timeout_s = 3, .poison_agents = 3, .attempts = 5});
+  for (const char* name : {"x", "y", "z", "u"})
+    (void)d.step(agent_of(name), 0);
+  (void)d.step(task_of("a"), 0);
+  for (int i = 1; i <= 4; ++i) {
+    auto effects = d.step(kevolve::dispatch::tick{}, 3.0 * i);
+    CHECK(only<give_up>(effects).empty());
+    CHECK(only<requeued>(effects).size() == 1);
+  }
+  CHECK(only<give_up>(d.step(kevolve::dispatch::tick{}, 15)).size() == 1);
+}
+
+TEST_CASE("whoever reports its own failure may forget what it reported") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  (void)d.step(task_of("a"), 0);
+  auto effects = d.step(finished{"x", "a", 1, true, "no space"}, 1);
+  REQUIRE(only<acknowledge>(effects).size() == 1);
+  CHECK(only<acknowledge>(effects)[0].epoch == 1);
+}
+
+TEST_CASE("a device serves what names its platform, and nothing that names another language, architecture or hardware") {
+  const auto asks = [](const target& device, const target& wanted, const std::string& hardware = "") {
+    dispatcher d;
+    (void)d.step(agent_of("x", 1, 0, "1", device), 0);
+    auto task = task_of("a", "s", 0, wanted);
+    task.hardware = hardware;
+    return only<grant>(d.step(task, 0)).size() == 1;
+  };
+  const target whole{"cpu", "x86-64-v4", "cpp"}, any{"cpu", "", ""};
+  for (const target& device : {whole, any})
+    for (const target& wanted : {whole, any})
+      CHECK(asks(device, wanted));
+  for (const target& other : {target{"cuda", "x86-64-v4", "cpp"}, target{"cpu", "x86-64-v4", "hip"}, target{"cpu", "x86-64-v3", "cpp"}}) {
+    CHECK(!asks(whole, other));
+    CHECK(!asks(other, whole));
+    CHECK(asks(other, other));
+  }
+  CHECK(asks(whole, whole, "cpu-x86_64"));
+  CHECK(!asks(whole, whole, "cpu-x86_64-avx512"));
+}
+
+TEST_CASE("beside many kinds of work that nobody serves, taking one task out of a queue loses no other") {
+  dispatcher d;
+  const auto kind = [](int i) { return target{"cpu", "a" + std::to_string(i), "cpp"}; };
+  constexpr int kinds = 80;
+  for (int i = 0; i < kinds; ++i)
+    for (const char* which : {"first", "second"})
+      (void)d.step(task_of(which + std::to_string(i), which, 0, kind(i)), 0);
+  for (int i = 0; i < kinds; ++i)
+    (void)d.step(withdraw{"first" + std::to_string(i)}, 1);
+  for (int i = 0; i < kinds; ++i) {
+    auto granted = only<grant>(d.step(agent_of("x" + std::to_string(i), 1, 0, "1", kind(i)), 2));
+    REQUIRE(granted.size() == 1);
+    CHECK(granted[0].lease == "second" + std::to_string(i));
+  }
+}
+
+TEST_CASE("an agent is told once that its result is on the disk, and only of the result that counted") {
+  settlements<int> kept(8);
+  kept.settle("s/1/0", {"x", 3, 42});
+  CHECK(kept.awaits_disk("s/1/0", "x", 3));
+  CHECK(!kept.awaits_disk("s/1/0", "x", 2));
+  CHECK(!kept.awaits_disk("s/1/0", "y", 3));
+  CHECK(!kept.awaits_disk("s/2/0", "x", 3));
+  CHECK(!kept.durable("s/2/0"));
+  const auto told = kept.durable("s/1/0");
+  REQUIRE(told.has_value());
+  CHECK(told->agent == "x");
+  CHECK(told->epoch == 3);
+  CHECK(!kept.durable("s/1/0"));
+  CHECK(!kept.awaits_disk("s/1/0", "x", 3));
+  REQUIRE(kept.origin_of("s/1/0") != nullptr); // a late result still finds its owner
+  CHECK(*kept.origin_of("s/1/0") == 42);
+}
+
+TEST_CASE("settled tasks are forgotten oldest first beyond the bound, and by their session") {
+  settlements<int> kept(2);
+  kept.settle("s/1/0", {"x", 1, 1});
+  kept.settle("s/2/0", {"x", 1, 2});
+  kept.settle("s/2/0", {"y", 2, 3}); // settled anew: no second entry
+  CHECK(kept.origin_of("s/1/0") != nullptr);
+  kept.settle("t/1/0", {"x", 1, 4});
+  CHECK(kept.origin_of("s/1/0") == nullptr);
+  REQUIRE(kept.origin_of("s/2/0") != nullptr);
+  CHECK(*kept.origin_of("s/2/0") == 3);
+  kept.forget("s/");
+  CHECK(kept.origin_of("s/2/0") == nullptr);
+  CHECK(kept.origin_of("t/1/0") != nullptr);
 }

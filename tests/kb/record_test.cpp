@@ -135,6 +135,36 @@ TEST_CASE("large bodies are compressed and come back; too large ones are refused
   CHECK(pack_body(std::string(record_bytes_max + 1, 'x')).error().code == errc::refused);
 }
 
+TEST_CASE("what zstd makes no smaller is stored as it is, and a body that does not decompress is damage") {
+  rng draw(11);
+  std::string noise;
+  while (noise.size() < 4'096)
+    noise += static_cast<char>(draw.below(256));
+  const auto packed = pack_body(noise);
+  REQUIRE(packed.has_value());
+  CHECK(!packed->compressed);
+  CHECK(packed->bytes == noise);
+
+  auto whole = pack_body(std::string(4'096, 'x'));
+  REQUIRE(whole->compressed);
+  for (std::size_t cut = 1; cut < whole->bytes.size(); ++cut) {
+    const packed_body part{whole->bytes.substr(0, whole->bytes.size() - cut), true};
+    std::string record(part.record_bytes(0), '\0'), buffer;
+    write_record(record.data(), table::candidates, "n", {}, part); // a checksum of its own: only decompressing can tell
+    const auto opened = open_record(table::candidates, "n", record);
+    REQUIRE(opened.has_value());
+    const auto body = body_of(*opened, buffer);
+    REQUIRE(!body.has_value());
+    CHECK(body.error().code == errc::damaged);
+  }
+}
+
+TEST_CASE("damage is told with what was found and expected") {
+  std::string record = make_record(table::sessions, "k", "twelve bytes");
+  CHECK(open_record(table::sessions, "k", std::string(7, '\0'), 8).error().message == "7 bytes, at least 20 expected");
+  CHECK(open_record(table::sessions, "l", record).error().message.find("checksum") == 0);
+}
+
 TEST_CASE("long or odd texts make keys of bounded length that stay different") {
   CHECK(key_part("softmax") == "softmax");
   const std::string a(5'000, 'a');

@@ -1,4 +1,5 @@
 #include "kb/store.hpp"
+#include "protocol/rng.hpp"
 #include "tests/kb/opening.hpp"
 
 #include <atomic>
@@ -193,6 +194,7 @@ TEST_CASE("a full disk is reported, loses nothing, and the store goes on once th
 
   REQUIRE(disk.grow());
   REQUIRE(memory->recover().has_value());
+  CHECK(memory->health().has_value()); // at once, not only after the next write
   const node_number enough = n + 300;
   for (; n < enough; ++n)
     REQUIRE(put(*memory, "s", samples::added(n, samples::made(1, n, 8'000))).has_value());
@@ -205,6 +207,130 @@ TEST_CASE("a full disk is reported, loses nothing, and the store goes on once th
   REQUIRE(events->size() == enough + 1);
   for (node_number i = 0; i < enough; ++i)
     CHECK(std::get<candidate_added>((*events)[i + 1]).number == i);
+}
+
+TEST_CASE("a record that a full disk takes only in part is no fault of the disk") {
+  const scratch_directory where;
+  const small_disk disk(where.path() / "disk");
+  if (!disk.is_mounted()) {
+    MESSAGE("skipped: this user may not mount a tmpfs");
+    return;
+  }
+  store_options options;
+  options.full_patience = std::chrono::milliseconds(0);
+  auto memory = open_store(disk.path() / "store", kb::access::read_write, options);
+  REQUIRE(put(*memory, "s", samples::opened("s")).has_value());
+  rng draw(3);
+  std::uint64_t durable = 1;
+  result<std::uint64_t> last{0};
+  for (node_number n = 0; last && n < 50; ++n) { // large and as good as random: one write of many pages each, the last of which does not fit
+    candidate c = samples::made(1, n, 0);
+    std::string noise;
+    while (noise.size() < 300'000)
+      noise += static_cast<char>('!' + draw.below(90));
+    c.sources = {{"kernel.cpp", noise}};
+    c.id = candidate_hash(c);
+    last = put(*memory, "s", samples::added(n, c));
+    durable += last.has_value();
+  }
+  REQUIRE(!last.has_value());
+  CHECK(last.error().code == errc::full);
+  REQUIRE(disk.grow());
+  REQUIRE(memory->recover().has_value());
+  CHECK(put(*memory, "s", session_resumed{1}).has_value());
+  CHECK(memory->events("s")->size() == durable + 1);
+}
+
+TEST_CASE("what is not durable yet is bounded, and one event larger than the bound goes alone") {
+  const scratch_directory where;
+  store_options options;
+  options.queued_events = 2;
+  options.queued_bytes = 4'000;
+  auto memory = open_store(where.path(), kb::access::read_write, options);
+  std::atomic<bool> release{false};
+  std::atomic<unsigned> pushed{0};
+  memory->append("s", samples::opened("s"), [&](result<std::uint64_t>) { // the writer's thread stands still here: this event is not over
+    while (!release)
+      std::this_thread::yield();
+  });
+  std::thread caller([&] {
+    for (node_number n = 0; n < 3; ++n) {
+      memory->append("s", samples::proposed(n), {});
+      ++pushed;
+    }
+  });
+  while (pushed == 0)
+    std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(pushed == 1); // one is being written and one waits: the next has to
+  release = true;
+  caller.join();
+  REQUIRE(memory->flush().has_value());
+  std::atomic<bool> is_there{false};
+  rng draw(4);
+  candidate large = samples::made(1, 9, 0);
+  std::string noise;
+  while (noise.size() < 20'000)
+    noise += static_cast<char>('!' + draw.below(90));
+  large.sources = {{"kernel.cpp", noise}};
+  large.id = candidate_hash(large);
+  memory->append("s", samples::added(3, large), [&](result<std::uint64_t> at) { is_there = at.has_value(); });
+  REQUIRE(memory->flush().has_value());
+  CHECK(is_there);
+  CHECK(memory->events("s")->size() == 5);
+}
+
+TEST_CASE("more than one commit's share is queued: all of it is written once, in order") {
+  const scratch_directory where;
+  store_options options;
+  options.queued_events = 30'000;
+  options.map_bytes = 1 << 20;
+  auto memory = open_store(where.path(), kb::access::read_write, options);
+  std::atomic<bool> release{false};
+  memory->append("s", samples::opened("s"), [&](result<std::uint64_t>) {
+    while (!release)
+      std::this_thread::yield();
+  });
+  constexpr node_number many = 20'000; // a group takes 8,192
+  std::atomic<std::uint64_t> durable{0};
+  std::atomic<bool> in_order{true};
+  for (node_number n = 0; n < many; ++n)
+    memory->append("s", samples::proposed(n), [&, n](result<std::uint64_t> at) {
+      ++durable;
+      if (!at || *at != n + 1)
+        in_order = false;
+    });
+  release = true;
+  REQUIRE(memory->flush().has_value());
+  CHECK(durable == many);
+  CHECK(in_order);
+  const auto events = memory->events("s");
+  REQUIRE(events.has_value());
+  REQUIRE(events->size() == many + 1);
+  for (node_number n = 0; n < many; ++n)
+    REQUIRE(std::get<proposal_made>((*events)[n + 1]).number == n);
+}
+
+TEST_CASE("the map grows past what one group may take, again and again") {
+  const scratch_directory where;
+  store_options options;
+  options.map_bytes = 1 << 20;
+  auto memory = open_store(where.path(), kb::access::read_write, options);
+  REQUIRE(put(*memory, "s", samples::opened("s")).has_value());
+  rng draw(6);
+  std::string noise;
+  while (noise.size() < 600'000)
+    noise += static_cast<char>('!' + draw.below(90));
+  std::atomic<unsigned> durable{0};
+  constexpr node_number many = 200; // 100 MB
+  for (node_number n = 0; n < many; ++n) {
+    candidate c = samples::made(1, n, 0);
+    c.sources = {{"kernel.cpp", std::to_string(n) + noise}};
+    c.id = candidate_hash(c);
+    memory->append("s", samples::added(n, c), [&](result<std::uint64_t> at) { durable += at.has_value(); });
+  }
+  REQUIRE(memory->flush().has_value());
+  CHECK(durable == many);
 }
 
 TEST_CASE("a patient store waits out a full disk") {
