@@ -87,7 +87,7 @@ std::vector<hierarchy> hierarchies() {
       h.own = path == "/" ? point : point + path;
       if (::access(h.own.c_str(), F_OK) != 0)
         h.own = point; // the mount shows our group as its root
-      h.controllers = h.unified ? split(read_text(h.own + "/cgroup.controllers"), ' ') : parts;
+      h.controllers = h.unified ? split(read_text(point + "/cgroup.controllers"), ' ') : parts; // of the whole hierarchy: our own group may have been handed less
     }
     for (auto& c : h.controllers)
       c.erase(std::remove(c.begin(), c.end(), '\n'), c.end());

@@ -214,6 +214,24 @@ TEST_CASE("views that differ from the log are reported and rebuilt") {
   CHECK(memory->check(false)->damage == std::vector<std::string>{});
 }
 
+TEST_CASE("a writer that meets damage stops: it neither guesses nor gives a candidate a second number") {
+  const candidate known = samples::made(0, 3);
+  const std::string id = bytes_of_id(known.id);
+  for (const std::string& damage : {std::string("no record"), make_record(table::candidate_index, id, "\xc1")})
+    for (const event& what : {event(samples::added(40, known)), event(samples::recorded(3, samples::measured(known.id)))}) {
+      const scratch_directory where;
+      fill(where.path());
+      tamper(where.path(), table::candidate_index, id, damage);
+      auto memory = open_store(where.path());
+      const auto refused = put(*memory, names[1], what);
+      REQUIRE(!refused.has_value());
+      CHECK(refused.error().message.find("the store stops") != std::string::npos);
+      CHECK(!memory->health().has_value());
+      CHECK(!memory->recover().has_value());
+      CHECK(memory->events(names[1])->size() == small_session(names[1], 1, 12).size());
+    }
+}
+
 TEST_CASE("damage in one session's log is named, leaves the others readable, and is never appended to") {
   const scratch_directory where;
   fill(where.path());

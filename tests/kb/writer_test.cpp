@@ -5,6 +5,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -49,6 +50,19 @@ private:
 };
 
 } // namespace
+
+/// What this process has mapped of the file, in bytes of address space.
+static std::uint64_t mapped(const std::filesystem::path& file) {
+  std::ifstream maps("/proc/self/maps");
+  std::uint64_t most = 0;
+  for (std::string line; std::getline(maps, line);)
+    if (line.ends_with(file.string())) {
+      char* dash = nullptr;
+      const auto from = std::strtoull(line.c_str(), &dash, 16);
+      most = std::max<std::uint64_t>(most, std::strtoull(dash + 1, nullptr, 16) - from);
+    }
+  return most;
+}
 
 TEST_CASE("a second writer is told who writes, readers work meanwhile, and the lock goes with its process") {
   const scratch_directory where;
@@ -331,6 +345,9 @@ TEST_CASE("the map grows past what one group may take, again and again") {
   }
   REQUIRE(memory->flush().has_value());
   CHECK(durable == many);
+  const std::uint64_t map = mapped(where.path() / "data.mdb");
+  CHECK(map >= std::filesystem::file_size(where.path() / "data.mdb"));
+  CHECK(map <= 2 * (std::filesystem::file_size(where.path() / "data.mdb") + (64u << 20)) * 10 / 7); // doubled, no further than it had to be
 }
 
 TEST_CASE("a patient store waits out a full disk") {
