@@ -214,9 +214,7 @@ void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome
 void dispatch_shell::on(dispatch::grant& what) {
   auto found = tasks_.find(what.lease);
   KEVOLVE_CHECK(found != tasks_.end());
-  auto thawed = decode<work>(*found->second.what.state);
-  KEVOLVE_CHECK(thawed.has_value()); // we froze it ourselves
-  say(what.agent, lease_granted{what.lease, what.epoch, what.deadline_s, std::move(*thawed)});
+  said(what.agent, parts_.wire->grant(what.agent, {what.lease, what.epoch, what.deadline_s, found->second.what.state}));
 }
 
 void dispatch_shell::on(dispatch::revoke& what) { say(what.agent, lease_cancelled{what.lease, what.epoch}); }
@@ -267,7 +265,11 @@ void dispatch_shell::on(dispatch::agent_gone& what) {
 void dispatch_shell::on(dispatch::ask_drain& what) { say(what.agent, agent_drain{what.deadline_s}); }
 
 void dispatch_shell::say(const std::string& agent, message what) {
-  if (auto sent = parts_.wire->send(agent, std::move(what)); !sent)
+  said(agent, parts_.wire->send(agent, std::move(what)));
+}
+
+void dispatch_shell::said(const std::string& agent, const result<void>& sent) {
+  if (!sent)
     self_->send(dispatcher_actor(self_), agent_unreachable{agent, sent.error().message});
 }
 

@@ -70,6 +70,7 @@ private:
   template <class Other>
   void heard_from(const std::string&, Other&) {} // a scheduler's message: an agent has no business sending it
   void say(const std::string& agent, message what);
+  void said(const std::string& agent, const result<void>& sent);
   void answer_seekers();
   std::vector<std::string> tasks_held_by(const std::string& agent, const std::vector<std::string>& prints);
   const std::string& print_of(kept& k);

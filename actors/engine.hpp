@@ -26,6 +26,8 @@ struct engine_parts {
   bool verify = true;                // measure the leader afresh at the end
   /// For tests of supervision: told of each input of a "session", "dispatcher" or "tree_node" actor; what it throws is that actor's own failure.
   std::function<void(const char* actor)> probe;
+  /// For benchmarks: told of each task when its work is frozen, before the dispatcher hears of it. Any thread.
+  std::function<void(const std::string& task)> work_frozen;
   double agent_wait_s = 10;          // how long a session that begins waits for somebody who serves its target
   double unserved_limit_s = 10;      // how long one that runs waits for such a somebody to come back
 };

@@ -17,6 +17,8 @@ evaluator_actor::behavior_type evaluator(evaluator_actor::stateful_pointer<evalu
     }
     auto frozen = std::make_shared<const std::string>(encode(*mine.what));
     mine.what.reset();
+    if (mine.frozen)
+      mine.frozen(mine.task.task);
     self->state.submitted = true;
     self->send(mine.dispatcher, submit_task{mine.task, std::move(frozen), self, mine.session, mine.number, mine.attempt});
   };

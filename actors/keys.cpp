@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ namespace kevolve {
 namespace {
 
 constexpr std::size_t key_length = 40;
+constexpr auto look_every = std::chrono::milliseconds(100); // at the list, however many messages come in: a revoked key is cut off soon enough
 
 bool is_key(const std::string& text) { return text.size() == key_length && text.find_first_of(" \t\n\"") == std::string::npos; }
 
@@ -115,14 +117,21 @@ result<void> write_key(const fs::path& file, const key_file& key) {
                      0600);
 }
 
+void allow_list::index() {
+  roles_.clear();
+  for (const auto& [shown, key] : keys_)
+    roles_[key.name].push_back(key.role);
+}
+
 void allow_list::refresh() {
+  looked_at_ = std::chrono::steady_clock::now();
   std::error_code failed;
   const auto written = fs::last_write_time(file_, failed);
   const auto bytes = failed ? 0 : fs::file_size(file_, failed);
   if (failed) {
     keys_.clear(); // fails closed
     read_bytes_ = 0;
-    return;
+    return index();
   }
   if (written == read_at_ && bytes == read_bytes_)
     return;
@@ -140,6 +149,7 @@ void allow_list::refresh() {
     }
   }
   read_at_ = written, read_bytes_ = bytes;
+  index();
 }
 
 std::optional<allowed_key> allow_list::find(const std::string& public_key) {
@@ -151,8 +161,10 @@ std::optional<allowed_key> allow_list::find(const std::string& public_key) {
 
 bool allow_list::holds(const std::string& name, key_role role) {
   std::lock_guard lock(mutex_);
-  refresh();
-  return std::any_of(keys_.begin(), keys_.end(), [&](const auto& k) { return k.second.name == name && k.second.role == role; });
+  if (std::chrono::steady_clock::now() - looked_at_ >= look_every)
+    refresh();
+  const auto found = roles_.find(name);
+  return found != roles_.end() && std::find(found->second.begin(), found->second.end(), role) != found->second.end();
 }
 
 std::vector<allowed_key> allow_list::all() {
@@ -166,19 +178,24 @@ std::vector<allowed_key> allow_list::all() {
 }
 
 result<void> allow_list::write() {
+  index();
   std::string text;
   for (const auto& [key, each] : keys_)
     text += key + " " + std::string(to_string(each.role)) + " " + each.name + "\n";
   return write_whole(file_, text, 0600);
 }
 
-result<void> allow_list::add(const allowed_key& key) {
+result<void> allow_list::add(const std::vector<allowed_key>& keys) {
   std::lock_guard lock(mutex_);
   refresh();
+  std::set<std::string> taken;
   for (const auto& [shown, each] : keys_)
-    if (each.name == key.name)
+    taken.insert(each.name);
+  for (const auto& key : keys)
+    if (!taken.insert(key.name).second)
       return error{errc::usage, "a key named '" + key.name + "' is on the list already; revoke it first"};
-  keys_[key.public_key] = key;
+  for (const auto& key : keys)
+    keys_[key.public_key] = key;
   return write();
 }
 

@@ -5,11 +5,13 @@
 
 #include "protocol/result.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace kevolve {
@@ -47,22 +49,27 @@ public:
   explicit allow_list(std::filesystem::path file) : file_(std::move(file)) {}
   /// Who has this public key; empty: nobody. Looks at the file again when it has changed.
   std::optional<allowed_key> find(const std::string& public_key);
-  /// Whether `name` is still on the list with this role.
+  /// Whether `name` is still on the list with this role. Asked with every message, so that it looks at the file ten times a second at most.
   bool holds(const std::string& name, key_role role);
   std::vector<allowed_key> all();
   /// Errors: a name that is taken, or is no name (letters, digits, '-', '_', '.').
-  result<void> add(const allowed_key& key);
+  result<void> add(const allowed_key& key) { return add(std::vector{key}); }
+  /// All of them or none.
+  result<void> add(const std::vector<allowed_key>& keys);
   /// False: there was none of that name.
   result<bool> remove(const std::string& name);
 
 private:
   void refresh();
+  void index();
   result<void> write();
   std::filesystem::path file_;
   std::mutex mutex_;
+  std::chrono::steady_clock::time_point looked_at_{}; // at the file
   std::filesystem::file_time_type read_at_{};
   std::uintmax_t read_bytes_ = 0;
   std::map<std::string, allowed_key> keys_; // by public key
+  std::unordered_map<std::string, std::vector<key_role>> roles_; // the same, by name: asked for with every message
 };
 
 } // namespace kevolve

@@ -18,11 +18,12 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t queue_bound = 1 << 16; // far above the leases that any fleet holds; reached only when the thread is stuck
 constexpr int socket_bound = 1 << 14;        // messages per agent; an agent has tens of leases at most
+constexpr int connecting_at_once = 4096;     // a whole fleet comes back when the scheduler does; ZeroMQ's own 100 cost the others seconds of retries
 constexpr auto drain_time = 500ms;
 
 struct outgoing {
   std::string agent;
-  message what;
+  std::variant<message, frozen_lease> what;
 };
 
 class router_link final : public link {
@@ -50,6 +51,7 @@ public:
       socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::frame_bytes));
       socket_.set(zmq::sockopt::sndhwm, socket_bound);
       socket_.set(zmq::sockopt::rcvhwm, socket_bound);
+      socket_.set(zmq::sockopt::backlog, connecting_at_once);
       set_liveness(socket_);
       if (security_)
         listen_securely(socket_, security_->own.secret_key, "agent");
@@ -63,6 +65,12 @@ public:
 
   result<void> send(std::string agent, message what) override {
     if (!outbox_.put({std::move(agent), std::move(what)}))
+      return error{errc::full, "the link's queue holds " + std::to_string(queue_bound) + " messages"};
+    return {};
+  }
+
+  result<void> grant(std::string agent, const frozen_lease& what) override {
+    if (!outbox_.put({std::move(agent), what}))
       return error{errc::full, "the link's queue holds " + std::to_string(queue_bound) + " messages"};
     return {};
   }
@@ -157,15 +165,13 @@ private:
       }
       ++undeliverable_;
       if (callbacks_.undeliverable)
-        callbacks_.undeliverable(std::move(item.agent), std::move(item.what), std::move(reason));
+        callbacks_.undeliverable(std::move(item.agent), std::move(reason));
     }
     return !batch.empty();
   }
 
   std::string send_one(outgoing& item) {
-    envelope out{protocol_version, name_, item.agent, ++next_sequence_, std::move(item.what)};
-    std::string bytes = encode(out);
-    item.what = std::move(out.body);
+    const std::string bytes = encoded(item);
     if (bytes.size() > limits::frame_bytes)
       return "the message has " + std::to_string(bytes.size()) + " bytes, a frame holds " + std::to_string(limits::frame_bytes);
     try {
@@ -176,6 +182,13 @@ private:
       return e.num() == EHOSTUNREACH ? "the agent is not connected" : e.what();
     }
     return {};
+  }
+
+  std::string encoded(outgoing& item) {
+    ++next_sequence_;
+    if (const auto* frozen = std::get_if<frozen_lease>(&item.what))
+      return encode_frozen(name_, item.agent, next_sequence_, *frozen);
+    return encode(envelope{protocol_version, name_, item.agent, next_sequence_, std::move(std::get<message>(item.what))});
   }
 
   const std::string name_;
@@ -193,6 +206,11 @@ private:
 };
 
 } // namespace
+
+result<void> link::grant(std::string agent, const frozen_lease& what) {
+  KEVOLVE_TRY(thawed, decode<work>(*what.work));
+  return send(std::move(agent), lease_granted{what.lease, what.epoch, what.deadline_s, std::move(thawed)});
+}
 
 result<std::unique_ptr<link>> link::open(const std::string& endpoint, void* zmq_context, std::string name, link_callbacks callbacks,
                                          std::optional<link_security> security) {

@@ -3,6 +3,7 @@
 // `received` on the link's thread. `send` may be called by any thread. Names no CAF type.
 #pragma once
 
+#include "actors/frozen_lease.hpp"
 #include "actors/gatekeeper.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
@@ -17,7 +18,7 @@ namespace kevolve {
 struct link_callbacks {
   std::function<void(std::string agent, message what)> received;
   /// A message that could not be handed to the agent's connection (gone, its queue is full, too large), with why.
-  std::function<void(std::string agent, message what, std::string reason)> undeliverable;
+  std::function<void(std::string agent, std::string reason)> undeliverable;
   /// A frame that was refused, with why: for the log.
   std::function<void(std::string agent, std::string reason)> refused;
 };
@@ -41,6 +42,8 @@ public:
 
   /// Queues a message to an agent; errc::full when the queue's bound is reached.
   virtual result<void> send(std::string agent, message what) = 0;
+  /// The same for a lease whose work is frozen. Here: thaws it and sends a lease_granted.
+  virtual result<void> grant(std::string agent, const frozen_lease& what);
   [[nodiscard]] virtual link_counts counts() const = 0;
 };
 

@@ -15,12 +15,21 @@ constexpr double least_latency_s = 1e-4;
 constexpr double eager_latency_s = 2e-3;
 constexpr double relative_error = 0.01;
 
-candidate print(const schedule& s) {
+/// As large as a real kernel's text, and as hard to compress: statements with drawn numbers, the same for every candidate.
+std::string statements(std::size_t bytes) {
+  std::string text;
+  rng draw(1, 0, "statements");
+  while (text.size() < bytes)
+    text += "  y[" + std::to_string(draw.below(4096)) + "] += x[" + std::to_string(draw.below(4096)) + "] * scale_" + std::to_string(draw.below(64)) + ";\n";
+  return text;
+}
+
+candidate print(const schedule& s, const std::string& statements) {
   candidate c;
   c.definition = "made_up";
   c.author = "generator";
   c.description = "a made-up candidate";
-  c.sources = {{"kernel.cpp", "// " + to_string(s) + "\n"}};
+  c.sources = {{"kernel.cpp", "// " + to_string(s) + "\n" + statements}};
   c.printed_from = s;
   c.id = candidate_hash(c);
   return c;
@@ -28,9 +37,10 @@ candidate print(const schedule& s) {
 
 class made_up_generator final : public synthesis::generator {
 public:
+  explicit made_up_generator(std::size_t source_bytes) : statements_(statements(source_bytes)) {}
   result<synthesis::proposal> root() const override { return print({}, {"root", "the plain loop nest", ""}); }
   result<synthesis::proposal> print(const schedule& s, const transformation& edge) const override {
-    return synthesis::proposal{made_up::print(s), edge, {}};
+    return synthesis::proposal{made_up::print(s, statements_), edge, {}};
   }
   result<synthesis::proposal> propose(const synthesis::context& given, rng draw) const override {
     schedule s;
@@ -44,6 +54,9 @@ public:
     s.steps.push_back({"nudge", "x", {{"by", std::to_string(draw() >> 24)}}});
     return print(s, {given.second_parent ? "crossover" : "nudge", "nudge x", "made up"});
   }
+
+private:
+  const std::string statements_;
 };
 
 workload_timing timing(double latency, const evaluate_work& what) {
@@ -84,9 +97,9 @@ problem subject() {
 
 device_description device() { return {"cpu0", "cpu-made-up", target{"cpu", "made-up", "cpp"}, 1}; }
 
-generator_factory generator() {
-  return [](const problem&, const target&, const std::string&) -> result<std::unique_ptr<synthesis::generator>> {
-    return std::unique_ptr<synthesis::generator>(std::make_unique<made_up_generator>());
+generator_factory generator(std::size_t source_bytes) {
+  return [source_bytes](const problem&, const target&, const std::string&) -> result<std::unique_ptr<synthesis::generator>> {
+    return std::unique_ptr<synthesis::generator>(std::make_unique<made_up_generator>(source_bytes));
   };
 }
 

@@ -11,8 +11,8 @@ namespace kevolve::made_up {
 
 problem subject();
 device_description device();
-/// Schedules are lists of steps "nudge(x, by=…)"; a proposal adds one to its parent's (at most four stay).
-generator_factory generator();
+/// Schedules are lists of steps "nudge(x, by=…)"; a proposal adds one to its parent's (at most four stay). Sources have a line or two, or `source_bytes`.
+generator_factory generator(std::size_t source_bytes = 0);
 /// The latency of a candidate in seconds: the root takes 1 ms; a schedule's steps multiply it by their factors, never below 0.1 ms.
 double latency_s(const candidate& c);
 /// A passed evaluation (or, for one candidate in `fails_one_in`, an incorrect one) against its anchors and baselines.

@@ -71,7 +71,7 @@ public:
       if (auto dispatcher = to->get())
         caf::anon_send(dispatcher, from_agent{std::move(agent), std::make_shared<message>(std::move(what))});
     };
-    callbacks.undeliverable = [to = address_](std::string agent, message, std::string reason) {
+    callbacks.undeliverable = [to = address_](std::string agent, std::string reason) {
       if (auto dispatcher = to->get())
         caf::anon_send(dispatcher, agent_unreachable{std::move(agent), std::move(reason)});
     };

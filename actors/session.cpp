@@ -318,6 +318,7 @@ evaluator_actor session_shell::spawn_evaluator(std::string task, node_number num
   parts.dispatcher = parts_.dispatcher;
   parts.session = self_;
   parts.log = parts_.log;
+  parts.frozen = parts_.engine.work_frozen;
   return self_->spawn<caf::monitored>(evaluator, std::move(parts));
 }
 

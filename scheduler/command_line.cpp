@@ -283,6 +283,21 @@ private:
     setting(*engine, "--seed", "seed", "of the draws")->type_name("S");
     engine->callback([this] { line_.run = [this](context& in) { return bench_engine(in, engine_); }; });
 
+    CLI::App* scale = command(*bench, "scale", "one scheduler and many connected agents whose evaluations are simulated");
+    scale->add_option("--agents", scale_.agents, "how many; several numbers: one run each")->type_name("N")->delimiter(',')->expected(1, -1)->check(CLI::Range(1, 100'000));
+    scale->add_option("--evaluations", scale_.evaluations, "simulated, of each run")->type_name("N")->check(CLI::Range(1, 100'000'000));
+    scale->add_option("--sessions", scale_.sessions, "that share the agents")->type_name("N")->check(CLI::Range(1, 10'000));
+    scale->add_option("--in-flight", scale_.in_flight, "proposals at once, over all sessions")->type_name("N")->check(CLI::Range(1, 1'000'000));
+    scale->add_option("--rate", scale_.rate, "evaluations a second that the agents can do together; 0: they answer at once (default: a run with 0 and one with 3300)")->type_name("N")->check(CLI::Range(0.0, 1e6));
+    scale->add_option("--source-bytes", scale_.source_bytes, "of a candidate")->type_name("N")->check(CLI::Range(0, 1'000'000));
+    scale->add_option("--fleet", scale_.fleet, "be the fleet that this file describes")->type_name("FILE")->group("");
+    setting(*scale, "--seed", "seed", "of the draws")->type_name("S");
+    scale->callback([this] {
+      std::error_code failure;
+      scale_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
+      line_.run = [this](context& in) { return bench_scale(in, scale_); };
+    });
+
     CLI::App* simulate = command(*bench, "simulate", "whole clusters in one process under faults, from seeds; invariants after every step");
     simulate->add_option("--seeds", simulate_.seeds, "how many")->type_name("N");
     simulate->add_option("--from", simulate_.from, "the first")->type_name("SEED");
@@ -387,6 +402,7 @@ private:
   landscape_options landscape_;
   replay_options replay_;
   engine_options engine_;
+  scale_options scale_;
   simulate_options simulate_;
   llm_options llm_;
   survey_options kernelbench_, operators_;

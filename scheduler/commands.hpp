@@ -209,6 +209,18 @@ struct simulate_options {
 /// Simulated clusters under faults, one a seed: invariants after every step.
 result<int> bench_simulate(context& in, const simulate_options& options);
 
+struct scale_options {
+  std::string executable;             // kevolve itself: the fleet is a process of its own
+  std::vector<std::uint32_t> agents = {10, 100, 1000};
+  std::uint32_t evaluations = 30'000; // of each run
+  std::uint32_t sessions = 10, in_flight = 2'500;
+  std::uint32_t source_bytes = 8'000; // of a candidate
+  std::optional<double> rate;         // evaluations a second that the agents can do; 0: they answer at once; none: a run of each
+  std::string fleet;                  // this process is the fleet that this file describes
+};
+/// One scheduler and many agents whose evaluations are simulated: rate, dispatch latency, memory, descriptors, cost per evaluation.
+result<int> bench_scale(context& in, const scale_options& options);
+
 struct engine_options {
   std::uint32_t candidates = 100'000;
   std::uint32_t in_flight = 128;
