@@ -20,6 +20,7 @@ using std::filesystem::path;
 
 constexpr const char* lock_name = "writer.lock";
 constexpr std::string_view created_mark = "store created";
+constexpr std::string_view creating_mark = "store being created";
 
 error system_error(const std::string& what, int code) {
   errc kind = errc::io;
@@ -38,19 +39,25 @@ std::string first_bytes(int descriptor) {
   return got > 0 ? std::string(text, static_cast<std::size_t>(got)) : std::string();
 }
 
-bool was_created(const path& directory) {
+bool has_mark(const path& directory, std::string_view mark) {
   const int descriptor = ::open((directory / lock_name).c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0)
     return false;
-  const bool marked = first_bytes(descriptor).find(created_mark) != std::string::npos;
+  const bool marked = first_bytes(descriptor).find(mark) != std::string::npos;
   ::close(descriptor);
   return marked;
 }
 
-/// Written behind the pid once the database is durable: from then on an empty or missing data.mdb is a loss, not a beginning.
-result<void> mark_created(const path& directory) {
+bool was_created(const path& directory) { return has_mark(directory, created_mark); }
+
+/// Always as long, so that a power cut between a write and its truncation cannot cut a mark.
+std::string lock_text(std::string_view mark) { return fmt::format("{:<12}\n{:<20}\n", ::getpid(), mark); }
+
+/// The mark is durable when this returns, and so are the names of the directory's files. `created_mark`, written once the database is durable:
+/// from then on an empty or missing data.mdb is a loss, not a beginning. `creating_mark`, before: until then a broken one is no loss.
+result<void> put_mark(const path& directory, std::string_view mark) {
   const path file = directory / lock_name;
-  const std::string text = fmt::format("{}\n{}\n", ::getpid(), created_mark);
+  const std::string text = lock_text(mark);
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
   if (descriptor < 0)
     return system_error(file.string(), errno);
@@ -155,14 +162,15 @@ result<writer_lock> writer_lock::take(const path& directory) {
       return system_error(file.string(), errno);
     if (attempt == 5) { // a command that merely looks (is_held) holds it for microseconds
       std::string pid = first_bytes(descriptor);
-      pid = pid.substr(0, pid.find('\n'));
+      pid = pid.substr(0, pid.find_first_of(" \n"));
       return error{errc::busy, fmt::format("data directory {} is in use by another kevolve process (pid {}): wait for it, stop it, reach it "
                                            "with --scheduler, or choose another --data", directory.string(), pid.empty() ? "?" : pid)};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  const std::string mark = first_bytes(descriptor).find(created_mark) != std::string::npos ? std::string(created_mark) + '\n' : "";
-  const std::string text = fmt::format("{}\n{}", ::getpid(), mark);
+  const std::string before = first_bytes(descriptor);
+  const auto had = [&](std::string_view mark) { return before.find(mark) != std::string::npos; };
+  const std::string text = lock_text(had(created_mark) ? created_mark : had(creating_mark) ? creating_mark : "");
   if (::pwrite(descriptor, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
       ::ftruncate(descriptor, static_cast<off_t>(text.size())) != 0)
     return system_error(file.string(), errno);
@@ -201,17 +209,12 @@ process_claim::~process_claim() {
   claims.erase(key_);
 }
 
-result<opened_database> open_database(const path& directory, access how, const store_options& options) {
-  const bool writes = how == access::read_write;
+namespace {
+
+struct opened_file { std::unique_ptr<database> data; head_row head; };
+
+result<opened_file> open_file(const path& directory, bool writes, const store_options& options) {
   const path file = directory / "data.mdb";
-  if (writes)
-    KEVOLVE_TRY_VOID(make_directory(directory));
-  KEVOLVE_TRY(claim, process_claim::take(directory));
-  std::optional<writer_lock> lock;
-  if (writes) {
-    KEVOLVE_TRY(taken, writer_lock::take(directory));
-    lock.emplace(std::move(taken));
-  }
   const bool fresh = is_absent_or_empty(file);
   if (fresh && was_created(directory))
     return error{errc::damaged, fmt::format("{}: missing or empty, but a store was created here; restore a snapshot, or remove {} to begin "
@@ -226,6 +229,8 @@ result<opened_database> open_database(const path& directory, access how, const s
     KEVOLVE_TRY_VOID(std::move(sound));
   }
 
+  if (fresh)
+    KEVOLVE_TRY_VOID(put_mark(directory, creating_mark));
   auto data = std::make_unique<database>();
   data->directory = directory;
   auto env = lmdb::open_environment(directory, writes ? 0 : MDB_RDONLY, options.map_bytes);
@@ -235,8 +240,8 @@ result<opened_database> open_database(const path& directory, access how, const s
     return env.error();
   data->env = *std::move(env);
   KEVOLVE_TRY_VOID(open_tables(*data, fresh));
-  if (fresh)
-    KEVOLVE_TRY_VOID(mark_created(directory));
+  if (fresh || (writes && has_mark(directory, creating_mark)))
+    KEVOLVE_TRY_VOID(put_mark(directory, created_mark));
   auto head = read_root(*data);
   if (!head && !options.only_check)
     return head.error();
@@ -244,7 +249,37 @@ result<opened_database> open_database(const path& directory, access how, const s
     int dead = 0;
     mdb_reader_check(data->env.get(), &dead);
   }
-  return opened_database{std::move(claim), std::move(lock), std::move(data), head ? *std::move(head) : head_row{}};
+  return opened_file{std::move(data), head ? *std::move(head) : head_row{}};
+}
+
+/// Its creation was cut short, so that nothing was acknowledged from it.
+bool is_unfinished(const path& directory) { return has_mark(directory, creating_mark) && !was_created(directory); }
+
+} // namespace
+
+result<opened_database> open_database(const path& directory, access how, const store_options& options) {
+  const bool writes = how == access::read_write;
+  if (writes)
+    KEVOLVE_TRY_VOID(make_directory(directory));
+  KEVOLVE_TRY(claim, process_claim::take(directory));
+  std::optional<writer_lock> lock;
+  if (writes) {
+    KEVOLVE_TRY(taken, writer_lock::take(directory));
+    lock.emplace(std::move(taken));
+  }
+  auto opened = open_file(directory, writes, options);
+  if (!opened && opened.error().code == errc::damaged && is_unfinished(directory)) {
+    if (!writes)
+      return error{errc::not_found, fmt::format("no store in {} (its creation was cut short)", directory.string())};
+    std::error_code failed; // set aside, not removed: whoever doubts it can look
+    std::filesystem::rename(directory / "data.mdb", directory / "data.mdb.unfinished", failed);
+    if (failed)
+      return system_error((directory / "data.mdb").string(), failed.value());
+    opened = open_file(directory, writes, options);
+  }
+  if (!opened)
+    return opened.error();
+  return opened_database{std::move(claim), std::move(lock), std::move(opened->data), std::move(opened->head)};
 }
 
 } // namespace kevolve::kb

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <functional>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,6 +180,28 @@ void tamper(const std::filesystem::path& directory, table t, const std::string& 
 }
 
 } // namespace
+
+TEST_CASE("a store whose creation was cut short begins anew; the same bytes without that mark are damage") {
+  const scratch_directory where;
+  const auto file = where.path() / "data.mdb";
+  for (const bool marked : {false, true}) {
+    std::filesystem::remove_all(where.path());
+    std::filesystem::create_directories(where.path());
+    { std::ofstream(file, std::ios::binary) << std::string(8'192, '\0'); } // the length came through, LMDB's first pages did not
+    if (marked)
+      std::ofstream(where.path() / "writer.lock") << "12345\nstore being created\n";
+    const auto looked = store::open(where.path(), kb::access::read_only);
+    REQUIRE_FALSE(looked);
+    CHECK(looked.error().code == (marked ? errc::not_found : errc::damaged));
+    const auto opened = store::open(where.path(), kb::access::read_write);
+    CHECK(opened.has_value() == marked);
+    CHECK(std::filesystem::exists(where.path() / "data.mdb.unfinished") == marked); // set aside, not removed
+  }
+  std::filesystem::remove(file); // from here on it was created: a loss
+  const auto lost = store::open(where.path(), kb::access::read_write);
+  REQUIRE_FALSE(lost);
+  CHECK(lost.error().code == errc::damaged);
+}
 
 TEST_CASE("views that differ from the log are reported and rebuilt") {
   const scratch_directory where;
