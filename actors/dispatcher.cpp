@@ -4,14 +4,17 @@
 #include "protocol/codec.hpp"
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <string_view>
+#include <tuple>
 
 namespace kevolve::actors {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t settled_bound = 4096; // tasks whose late results are still told to their session; far above what is in flight
+constexpr std::size_t settled_bound = 1 << 16; // tasks whose results wait for the disk, or whose late ones are still told to their session: far above what a thousand agents have in flight
 constexpr auto tick_period = 200ms; // finer than any deadline that the logic keeps
 constexpr double stood_still = 1;   // seconds between two ticks: this process was stopped, or starved; what agents said meanwhile is still to be read
 
@@ -185,8 +188,15 @@ void dispatch_shell::tick() {
   step(dispatch::tick{gap_s > stood_still ? gap_s : 0});
   answer_seekers();
   std::vector<std::string> hopeless;
+  std::map<std::tuple<std::string_view, std::string_view, std::string_view, std::string_view>, bool> known; // asked once for each kind, not for each of many tasks
+  const auto served = [&](const dispatch::submit& asks) {
+    const auto [found, is_new] = known.try_emplace({asks.on.platform, asks.on.architecture, asks.on.language, asks.hardware});
+    if (is_new)
+      found->second = logic_.serves(asks.on, asks.hardware);
+    return found->second;
+  };
   for (auto& [task, k] : tasks_) {
-    if (logic_.serves(k.what.what.on, k.what.what.hardware)) {
+    if (served(k.what.what)) {
       k.unserved_since_s = -1;
     } else if (k.unserved_since_s < 0) {
       k.unserved_since_s = now_s();

@@ -2,13 +2,12 @@
 
 #include "actors/engine.hpp"
 #include "actors/made_up.hpp"
+#include "actors/own_usage.hpp"
 #include "kb/store.hpp"
 
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
-#include <sys/resource.h>
 #include <thread>
 
 namespace kevolve {
@@ -16,30 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
-
-struct resident { double anonymous = 0, mapped = 0; };
-
-resident resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  resident now;
-  std::string field;
-  double kilobytes = 0;
-  while (status >> field) {
-    if (field == "RssAnon:" && status >> kilobytes)
-      now.anonymous = kilobytes * 1024;
-    else if (field == "RssFile:" && status >> kilobytes)
-      now.mapped = kilobytes * 1024;
-    status.ignore(256, '\n');
-  }
-  return now;
-}
-
-double cpu_s() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  auto s = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return s(used.ru_utime) + s(used.ru_stime);
-}
 
 /// When the how-manieth evaluation was asked for, and the memory at the last one, while all tree nodes live.
 class stopwatch {
@@ -51,7 +26,7 @@ public:
     if (count_++ % stride == 0)
       at_.push_back(steady::now());
     if (count_ == candidates_)
-      last_ = resident_bytes();
+      last_ = own_resident();
   }
   std::uint32_t count() const {
     std::lock_guard lock(mutex_);
@@ -143,8 +118,8 @@ result<engine_bench_report> run_engine_bench(const engine_bench_settings& settin
   search.in_flight = settings.in_flight;
   search.plateau = settings.candidates + 1;
   search.baselines.clear();
-  auto before = resident_bytes();
-  double cpu_before = cpu_s();
+  auto before = own_resident();
+  double cpu_before = own_cpu_s();
   auto began = steady::now();
   KEVOLVE_TRY(session, engine->submit(made_up::subject(), {}, search));
   auto end = engine->wait(session, [&](const session_progress& p) {
@@ -153,7 +128,7 @@ result<engine_bench_report> run_engine_bench(const engine_bench_settings& settin
   });
   engine_bench_report report;
   report.wall_s = std::chrono::duration<double>(steady::now() - began).count();
-  report.cpu_s = cpu_s() - cpu_before;
+  report.cpu_s = own_cpu_s() - cpu_before;
   if (end.failure)
     return end.failure->in("the benchmark's session");
   KEVOLVE_TRY(summaries, memory->sessions());

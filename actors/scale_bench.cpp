@@ -2,16 +2,15 @@
 
 #include "actors/engine.hpp"
 #include "actors/made_up.hpp"
+#include "actors/own_usage.hpp"
 #include "kb/store.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
 #include <chrono>
-#include <fstream>
 #include <mutex>
 #include <netinet/in.h>
 #include <set>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
@@ -28,28 +27,6 @@ constexpr auto connect_limit = 60s;
 constexpr std::uint32_t leases_per_agent = 2; // simulated_fleet's slots
 
 double seconds_since(steady::time_point t) { return std::chrono::duration<double>(steady::now() - t).count(); }
-
-double cpu_s() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  auto s = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return s(used.ru_utime) + s(used.ru_stime);
-}
-
-double resident_bytes() {
-  long pages = 0, resident = 0;
-  std::ifstream in("/proc/self/statm");
-  in >> pages >> resident;
-  return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
-
-std::uint32_t open_descriptors() {
-  std::uint32_t count = 0;
-  std::error_code failed;
-  for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/fd", failed))
-    ++count;
-  return count;
-}
 
 /// A loopback port that was free a moment ago.
 std::string free_endpoint() {
@@ -207,20 +184,20 @@ result<scale_bench_report> run_scale_bench(const scale_bench_settings& settings,
   KEVOLVE_TRY(engine, start_engine(*memory, settings.threads, std::move(parts)));
 
   scale_bench_report report;
-  report.resident_before_bytes = resident_bytes();
+  report.before = own_resident();
   auto began = steady::now();
   KEVOLVE_TRY(running, start_fleet(fleet));
   KEVOLVE_TRY_VOID(await_agents(*engine, settings.agents, progress));
   report.agents = settings.agents;
   report.connect_s = seconds_since(began);
 
-  const double cpu_before = cpu_s();
+  const double cpu_before = own_cpu_s();
   began = steady::now();
   KEVOLVE_TRY_VOID(run_sessions(*engine, settings, progress));
   report.wall_s = seconds_since(began);
-  report.cpu_s = cpu_s() - cpu_before;
-  report.resident_bytes = resident_bytes();
-  report.descriptors = open_descriptors();
+  report.cpu_s = own_cpu_s() - cpu_before;
+  report.at_end = own_resident();
+  report.descriptors = own_descriptors();
   KEVOLVE_TRY(seen, running->end());
   engine.reset();
   report.dispatch = frozen->latency(seen.leases);

@@ -3,6 +3,7 @@
 // fleet is the caller's: a process of its own, so that the figures of this one are the scheduler's. Blocks; needs no other thread.
 #pragma once
 
+#include "actors/own_usage.hpp"
 #include "actors/simulated_fleet.hpp"
 
 #include <filesystem>
@@ -48,7 +49,7 @@ struct scale_bench_report {
   double wall_s = 0;                    // from the first submission to the last session's end
   double steady_per_s = 0;              // leases received a second, without the first and the last tenth of them
   double cpu_s = 0;                     // the scheduler's process, meanwhile
-  double resident_bytes = 0, resident_before_bytes = 0; // at the end, with all agents connected; before the first came
+  resident before, at_end;              // before the first agent came; with all connected, the sessions' trees still in memory
   std::uint32_t descriptors = 0;        // open in the scheduler's process, with all agents connected
   dispatch_latency dispatch;
   simulated_fleet_report fleet;         // without its leases

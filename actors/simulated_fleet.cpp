@@ -3,6 +3,7 @@
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
 #include "actors/made_up.hpp"
+#include "actors/own_usage.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/rng.hpp"
@@ -15,7 +16,6 @@
 #include <memory>
 #include <queue>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace kevolve {
@@ -30,13 +30,6 @@ constexpr std::uint32_t compile_slots = 1;
 constexpr int events_at_once = 256;
 
 std::int64_t ns_of(steady::time_point t) { return std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count(); }
-
-double cpu_s() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  auto s = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return s(used.ru_utime) + s(used.ru_stime);
-}
 
 /// An evaluation under way.
 struct due_answer {
@@ -262,12 +255,12 @@ private:
 } // namespace
 
 result<simulated_fleet_report> run_simulated_fleet(const simulated_fleet_settings& settings, const std::atomic<bool>& stop) {
-  const double before = cpu_s();
+  const double before = own_cpu_s();
   fleet all(settings);
   KEVOLVE_TRY_VOID(all.connect());
   all.serve(stop);
   auto report = all.report();
-  report.cpu_s = cpu_s() - before;
+  report.cpu_s = own_cpu_s() - before;
   return report;
 }
 

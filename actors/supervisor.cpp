@@ -19,7 +19,7 @@ supervisor_shell::supervisor_shell(supervisor_actor::pointer self, supervisor_pa
 void supervisor_shell::start_store() { store_ = self_->spawn<caf::monitored + caf::detached>(store_bridge, parts_.memory); }
 
 void supervisor_shell::start_dispatcher() {
-  dispatcher_ = self_->spawn<caf::monitored>(dispatcher, parts_.dispatching);
+  dispatcher_ = self_->spawn<caf::monitored + caf::detached>(dispatcher, parts_.dispatching);
   parts_.address->set(dispatcher_);
 }
 

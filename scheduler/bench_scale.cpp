@@ -94,8 +94,8 @@ object object_of(const scale_bench_report& r, double rate) {
           {"evaluations_per_s", r.evaluations_per_s()}, {"steady_per_s", r.steady_per_s}, {"lost", r.lost}, {"twice", r.twice},
           {"idle_agents", r.fleet.idle_agents}, {"fewest_of_an_agent", r.fleet.fewest}, {"most_of_an_agent", r.fleet.most}, {"wall_s", r.wall_s}, {"connect_s", r.connect_s},
           {"dispatch", {{"leases", r.dispatch.leases}, {"median_s", r.dispatch.median_s}, {"p99_s", r.dispatch.p99_s}, {"longest_s", r.dispatch.longest_s}}},
-          {"scheduler", {{"cpu_s_per_evaluation", r.cpu_s_per_evaluation()}, {"resident_bytes", r.resident_bytes}, {"resident_before_agents_bytes", r.resident_before_bytes},
-                         {"open_descriptors", r.descriptors}}},
+          {"scheduler", {{"cpu_s_per_evaluation", r.cpu_s_per_evaluation()}, {"resident_bytes", r.at_end.anonymous}, {"mapped_bytes", r.at_end.mapped},
+                         {"resident_before_agents_bytes", r.before.anonymous}, {"open_descriptors", r.descriptors}}},
           {"simulated_agents", {{"cpu_s_per_evaluation", r.fleet.cpu_s / static_cast<double>(r.evaluations)}}}};
 }
 
@@ -148,6 +148,7 @@ result<object> run_apart(context& in, const scale_options& options, std::uint32_
 } // namespace
 
 result<int> bench_scale(context& in, const scale_options& options) {
+  allow_many_descriptors();
   if (!options.fleet.empty())
     return be_fleet(in, options.fleet);
   KEVOLVE_TRY_VOID(prepare_data(in));

@@ -2,6 +2,7 @@
 // ran when it stopped, however it stopped, go on when it is back and an agent serves their target. Each running session has one thread that waits
 // for it and keeps its newest progress.
 #include "actors/client_port.hpp"
+#include "actors/own_usage.hpp"
 #include "actors/runtime.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
@@ -331,6 +332,7 @@ private:
 } // namespace
 
 result<int> serve(context& in, const serve_options& options) {
+  allow_many_descriptors(); // an agent takes one
   auto manager = agent::service_manager::of_environment();
   KEVOLVE_TRY(people, client_endpoint(options.listen));
   KEVOLVE_TRY_VOID(prepare_data(in));
