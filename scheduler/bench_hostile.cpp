@@ -239,9 +239,11 @@ public:
 
   result<void> run() {
     KEVOLVE_TRY_VOID(leave_out_undefended());
-    for (std::uint32_t i = 0; i < options_.repeat; ++i)
+    for (std::uint32_t i = 0; i < options_.repeat; ++i) {
       KEVOLVE_TRY_VOID(phase("defended", [](const hostile_program&) { return std::optional(defences_off()); },
                              [&](const hostile_program& p, const evaluation& e) { defended(p, e); }));
+      in_.out.progress(fmt::format("{}/{} rounds of {} attacks against all defences, {} findings", i + 1, options_.repeat, programs_.size(), findings_.size()), options_.repeat > 1);
+    }
     for (const std::string& left : left_.found())
       findings_.push_back({"", "leftover", "nothing", left, ""}), ++leftovers_;
     if (options_.defended)
@@ -428,8 +430,11 @@ result<int> bench_hostile(context& in, const hostile_options& options) {
   campaign_course course(in, options, *lying, home);
   in.signals.on_signal([&](int) { course.cancelled() = true; });
   KEVOLVE_TRY_VOID(course.read());
-  KEVOLVE_TRY_VOID(course.run());
-  return course.answer();
+  const auto ran = course.run();
+  if (!ran && !course.cancelled())
+    return ran.error();
+  const int answer = course.answer(); // also of what was done before an interruption
+  return ran ? answer : in.signals.exit_code();
 }
 
 } // namespace kevolve::scheduler

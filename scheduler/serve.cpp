@@ -40,6 +40,7 @@ using namespace std::chrono_literals;
 
 constexpr const char* stopped_with_us = "the scheduler stops"; // the runtime's reason for pausing what ran when it was destroyed
 constexpr double unserved_limit_s = 30.0 * 24 * 3600;          // agents come and go: a session waits for weeks
+constexpr auto full_patience = std::chrono::hours(10 * 365 * 24); // a full disk stops nothing for good: what is queued waits until there is space
 
 std::int64_t unix_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
@@ -155,6 +156,15 @@ public:
 
   void tick() {
     desk_.tidy();
+    if (const std::string why = why_not_ready(); why != trouble_) {
+      trouble_ = why;
+      if (why.empty())
+        spdlog::info("the store takes writes again");
+      else
+        spdlog::error("{}", why);
+    }
+    if (!trouble_.empty())
+      return; // what runs goes on as far as it can; nothing is begun
     standing_.tick(desk_.others_than(standing_.session()), unix_ms());
     std::set<session_id> waiting;
     {
@@ -227,6 +237,11 @@ public:
     const auto good = memory_.health();
     return good ? std::string() : good.error().message;
   }
+  /// The store takes writes, or waits for the disk to have space: starting again would not help.
+  bool store_lives() const {
+    const auto good = memory_.health();
+    return good || good.error().code == errc::full;
+  }
 
   client_reply answer(client_request& asked, const std::string& who) {
     auto done = act(asked, who);
@@ -237,6 +252,8 @@ public:
 
 private:
   result<std::string> act(client_request& asked, const std::string& who) {
+    if (asked.session || asked.what == "pause" || asked.what == "resume" || asked.what == "cancel")
+      KEVOLVE_TRY_VOID(memory_.health()); // an answer must not wait for as long as the disk is full
     if (asked.session) {
       KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
       KEVOLVE_TRY_VOID(take_models(asked.session->settings, in_.models)); // models are the scheduler's: names, weights and limits
@@ -327,6 +344,7 @@ private:
   standing_work& standing_;
   std::mutex mutex_;
   std::set<session_id> unfinished_;
+  std::string trouble_; // of the store, as last told
 };
 
 } // namespace
@@ -337,7 +355,9 @@ result<int> serve(context& in, const serve_options& options) {
   KEVOLVE_TRY(people, client_endpoint(options.listen));
   KEVOLVE_TRY_VOID(prepare_data(in));
   KEVOLVE_TRY(keys, cluster_keys::open(in.configured.data));
-  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, kb::access::read_write));
+  kb::store_options waits;
+  waits.full_patience = full_patience;
+  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, kb::access::read_write, waits));
   KEVOLVE_TRY(list, standing_list::open(in.configured.data));
   zmq::context_t sockets(1);
   KEVOLVE_TRY(gate, gatekeeper::open(sockets.handle(), keys.allowed));
@@ -372,7 +392,7 @@ result<int> serve(context& in, const serve_options& options) {
     manager.ready(fmt::format("serves agents at {}", options.listen));
     while (!in.signals.received()) {
       self.tick();
-      if (self.why_not_ready().empty() && engine->agents()) // the store takes writes and the dispatcher answers
+      if (self.store_lives() && engine->agents()) // and the dispatcher answers
         manager.alive(agent::now_s());
       for (int i = 0; i < 10 && !in.signals.received(); ++i)
         std::this_thread::sleep_for(100ms);
