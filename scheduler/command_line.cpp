@@ -313,6 +313,8 @@ private:
     llm->callback([this] { line_.run = [this](context& in) { return bench_llm(in, llm_); }; });
 
     CLI::App* kill = command(*bench, "kill", "kill -9 at random moments, resume, check that nothing is lost or twice");
+    kill->add_flag("--cluster", kill_.cluster, "a scheduler and two agents, also paused; ten kills on each cluster");
+    kill->add_option("--stored", kill_.stored, "results in the cluster's store to begin with (made up)")->type_name("N");
     kill->add_option("--rounds", kill_.rounds, "how many kills")->type_name("N");
     kill->add_option("--evaluations", kill_.evaluations, "of each session")->type_name("N");
     kill->add_option("--spec", kill_.spec, "what is optimised")->type_name("SPEC");
@@ -321,7 +323,7 @@ private:
     kill->callback([this] {
       std::error_code failure;
       kill_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
-      line_.run = [this](context& in) { return bench_kill(in, kill_); };
+      line_.run = [this](context& in) { return kill_.cluster ? bench_kill_cluster(in, kill_) : bench_kill(in, kill_); };
     });
 
     add_survey(*bench, "kernelbench", "optimise the problems of a KernelBench checkout; one table at the end", bench_kernelbench, kernelbench_);

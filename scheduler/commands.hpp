@@ -72,9 +72,13 @@ struct kill_options {
   std::uint32_t evaluations = 8;
   std::uint64_t seed = 1;
   std::string executable;             // of the kevolve that is killed
+  bool cluster = false;               // a scheduler and two agents instead of one host; beside pauses
+  std::uint32_t stored = 0;           // results in the cluster's store to begin with
 };
 /// kill -9 at random moments, then resume: nothing lost, nothing twice.
 result<int> bench_kill(context& in, const kill_options& options);
+/// The same for a scheduler and two agents, killed or stopped for a while one at a time.
+result<int> bench_kill_cluster(context& in, const kill_options& options);
 
 struct landscape_options {
   std::string spec;
