@@ -43,12 +43,13 @@ int main(int argc, char** argv) {
   if (agent::answer_device_search(argc, argv))
     return 0;
   std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
-  unsigned compile_slots = 0, device_slots = 1;
+  unsigned compile_slots = 0, device_slots = 1, cache_gib = 4;
   std::vector<std::string> described;
   CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
   app.add_option("--scheduler", scheduler, "where it listens")->type_name("tcp://HOST:PORT")->required();
   app.add_option("--key", key_path, "an agent's key file (kevolve keys new NAME --role agent)")->type_name("FILE")->required();
   app.add_option("--cache", cache, "artifacts and calibration")->type_name("DIR");
+  app.add_option("--cache-gib", cache_gib, "of artifacts; those used longest ago go (0: no bound)")->type_name("N")->capture_default_str();
   app.add_option("--python", python, "a Python with torch: baselines and tracing")->type_name("PATH");
   app.add_option("--compiler", compiler, "what calibration is compiled with; where it is missing the agent starts and compiles nothing")->type_name("NAME");
   app.add_option("--name", name, "what it is called behind its key's name (default: the host's)")->type_name("NAME");
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   agent::host_settings settings;
   const char* home = std::getenv("HOME");
   settings.cache = !cache.empty() ? cache : std::string(home && *home ? home : "/tmp") + "/.cache/kevolve-agent";
+  settings.cache_bytes = std::uint64_t{cache_gib} << 30;
   settings.python = python;
   settings.compiler = compiler;
   settings.compile_slots = compile_slots;

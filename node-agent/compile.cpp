@@ -122,7 +122,7 @@ struct compile_pool::bench {
   jail_view also = {};
 };
 
-compile_pool::compile_pool(fs::path cache, unsigned slots, pause_gate& gate, defences_off off) : cache_(std::move(cache)), off_(off), jail_(off), gate_(gate) {
+compile_pool::compile_pool(const fs::path& cache, std::uint64_t cache_bytes, unsigned slots, pause_gate& gate, defences_off off) : artifacts_(cache, cache_bytes), off_(off), jail_(off), gate_(gate) {
   for (unsigned i = 0; i < std::min(slots, compile_jail::places); ++i)
     free_.insert(i);
 }
@@ -272,9 +272,8 @@ result<compiled> compile_pool::make(const candidate& c, const foreign_compiler& 
     return done;
   }
   const std::string key = sha256_hex(c.id + "\n" + by.toolchain + "\n" + recipe);
-  const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".made");
-  std::error_code failed;
-  if (fs::exists(artifact, failed)) {
+  const fs::path artifact = artifacts_.file(key, ".made");
+  if (artifacts_.find(artifact)) {
     done.good = done.cached = true;
     done.artifact = artifact;
     return done;
@@ -296,11 +295,7 @@ result<compiled> compile_pool::make(const candidate& c, const foreign_compiler& 
     if (!made) {
       done.log += "\nthe compile command ended well and left no artifact: " + made.error().message;
     } else {
-      const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()) + "-" + std::to_string(at.place));
-      KEVOLVE_TRY_VOID(write_file(partial, *made));
-      fs::rename(partial, artifact, failed);
-      if (failed)
-        return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + artifact.string() + "': " + failed.message()};
+      KEVOLVE_TRY_VOID(artifacts_.keep(artifact, *made));
       done.good = true;
       done.artifact = artifact;
     }
@@ -324,7 +319,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   if (!toolchain)
     return toolchain.error();
   const std::string key = sha256_hex(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe + "\n" + std::to_string(off_.bits()));
-  const fs::path artifact = cache_ / "artifacts" / key.substr(0, 2) / (key + ".so"), notes = fs::path(artifact).replace_extension(".vec");
+  const fs::path artifact = artifacts_.file(key, ".so"), notes = artifacts_.file(key, ".vec");
 
   // One maker per artifact; whoever comes second finds it made.
   {
@@ -342,8 +337,8 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
     }
   } when_done{*this, key};
 
-  std::error_code ignored;
-  if (fs::exists(artifact, ignored)) {
+  if (artifacts_.find(artifact)) {
+    (void)artifacts_.find(notes); // used, too
     done = {.good = true, .artifact = artifact, .toolchain = *toolchain, .cached = true};
     read_remarks(notes, done.remarks);
     return done;
@@ -357,18 +352,12 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   built.queued_s = began - asked;
   built.log = scrub(built.log, limits::log_bytes);
   if (built.good) {
-    // Beside its final name first, so that nobody ever loads half an artifact.
     std::string lines;
     for (const auto& remark : built.remarks)
       lines += remark + "\n";
-    KEVOLVE_TRY_VOID(write_file(notes, lines));
-    const fs::path partial = fs::path(artifact).replace_extension(".part" + std::to_string(::getpid()));
     KEVOLVE_TRY(bytes, read_made(folder / "kevolve-candidate.so", compiler_file));
-    KEVOLVE_TRY_VOID(write_file(partial, bytes));
-    std::error_code failed;
-    fs::rename(partial, artifact, failed);
-    if (failed)
-      return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + artifact.string() + "': " + failed.message()};
+    KEVOLVE_TRY_VOID(artifacts_.keep(notes, lines));
+    KEVOLVE_TRY_VOID(artifacts_.keep(artifact, bytes)); // last: where it is, the notes are
     built.artifact = artifact;
   }
   built.wall_s = now_s() - began;

@@ -4,6 +4,7 @@
 // compiler and CPU. Compiles run side by side in slots and stand still while a device measures. Any thread.
 #pragma once
 
+#include "node-agent/artifacts.hpp"
 #include "node-agent/compile_jail.hpp"
 #include "protocol/candidate.hpp"
 
@@ -43,7 +44,7 @@ std::string refuse_path(const std::string& path);
 
 class compile_pool {
 public:
-  compile_pool(std::filesystem::path cache, unsigned slots, pause_gate& gate, defences_off off = {});
+  compile_pool(const std::filesystem::path& cache, std::uint64_t cache_bytes, unsigned slots, pause_gate& gate, defences_off off = {});
 
   /// Errors: no such compiler, no disk space, interrupted. What is wrong with the candidate is in `compiled`.
   result<compiled> compile(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
@@ -62,7 +63,7 @@ private:
   result<compiled> build(const candidate& what, const bench& at, double limit_s, const std::atomic<bool>& cancelled);
   result<process_end> tool(std::vector<std::string> arguments, const bench& at, double limit_s, const std::atomic<bool>& cancelled, compiled& so_far);
   std::string refuse(const candidate& what) const;
-  std::filesystem::path cache_;
+  artifact_store artifacts_;
   defences_off off_;
   compile_jail jail_;
   std::mutex mutex_;

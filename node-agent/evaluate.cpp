@@ -166,7 +166,7 @@ result<void> host::begin() {
   if (settings_.compile_slots == 0)
     settings_.compile_slots = static_cast<unsigned>(cores.size());
   compiles_ = !find_command(settings_.compiler).empty();
-  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.compile_slots, gate_, settings_.off);
+  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.cache_bytes, settings_.compile_slots, gate_, settings_.off);
   for (unsigned i = 0; i < slots; ++i) {
     judge_setup setup;
     setup.harness = (settings_.executables / "kevolve-harness").string();

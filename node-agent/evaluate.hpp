@@ -19,6 +19,7 @@ namespace kevolve::agent {
 
 struct host_settings {
   std::filesystem::path cache;        // artifacts, calibration; created when missing
+  std::uint64_t cache_bytes = std::uint64_t{4} << 30; // of artifacts; 0: no bound
   std::filesystem::path python;       // empty: no Python on this host
   std::string compiler = "g++";
   unsigned compile_slots = 0;         // 0: one per core

@@ -60,6 +60,7 @@ const std::vector<key_rule>& rules() {
   static const std::vector<key_rule> all{
       {{"data", "a directory", ""}, [](s& x, t v) { return x.data = v, result<void>{}; }},
       {{"cache", "a directory", ""}, [](s& x, t v) { return x.cache = v, result<void>{}; }},
+      {{"cache_gib", "a whole number of GiB for artifacts (0: no bound)", "4"}, [](s& x, t v) { return assign(x.cache_gib, small_count, v); }},
       {{"python", "a Python interpreter, or none", ""}, [](s& x, t v) { return x.python = v, result<void>{}; }},
       {{"compiler", "a compiler's name", "g++"}, [](s& x, t v) { return x.compiler = v, result<void>{}; }},
       {{"compile_slots", "a whole number (0: one per core)", "0"}, [](s& x, t v) { return assign(x.compile_slots, small_count, v); }},

@@ -29,6 +29,7 @@ using flag_values = std::map<std::string, std::string, std::less<>>;
 struct settings {
   std::filesystem::path data;      // the store and the leaders' sources
   std::filesystem::path cache;     // artifacts and calibration
+  unsigned cache_gib = 0;          // of artifacts; 0: no bound
   std::string python;              // "": find one; "none": none
   std::string compiler;
   unsigned compile_slots = 0;      // 0: one per core

@@ -29,6 +29,7 @@ result<agent::host_settings> host_settings_of(const context& in, const found_pyt
   KEVOLVE_TRY_VOID(make_directory(in.configured.cache, in.configured, "cache"));
   agent::host_settings chosen;
   chosen.cache = in.configured.cache;
+  chosen.cache_bytes = std::uint64_t{in.configured.cache_gib} << 30;
   chosen.python = python.interpreter;
   chosen.compiler = in.configured.compiler;
   chosen.compile_slots = in.configured.compile_slots;
