@@ -6,7 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <algorithm>
+#include <chrono>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -160,13 +163,42 @@ struct running {
 };
 
 /// Reads output until the leader has ended or must end; says whether and how we ended it.
+std::vector<int> children_of(int pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+  return {std::istream_iterator<int>(in), {}};
+}
+
+bool is_asleep(int pid) {
+  std::string line;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), line);
+  const auto name_ends = line.rfind(')');
+  return name_ends != std::string::npos && line.substr(name_ends + 1, 2) == " S";
+}
+
+/// Whether all of it would end with us, were it stopped now and never continued. Our own child would: it has asked for that before it became the program. bubblewrap's second
+/// process asks for itself, last of all that it does before it sleeps until its child, the third, ends: stopped before, it would outlive an agent that is killed.
+bool would_end_with_us(int pid) {
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+  if (name != "bwrap")
+    return true;
+  const auto second = children_of(pid);
+  return !second.empty() && !children_of(second.front()).empty() && is_asleep(second.front());
+}
+
+constexpr double birth_limit_s = 1; // where the kernel tells no children
+
 process_fate follow(running& child, const command& what, const std::atomic<bool>* cancelled, pause_gate* gate, process_end& end) {
   const double paused_before = gate ? gate->paused_s() : 0;
   const double began = now_s();
-  bool out_open = true, err_open = true;
+  bool out_open = true, err_open = true, may_be_stopped = false;
   for (;;) {
+    if (gate && !may_be_stopped && (would_end_with_us(child.pid) || now_s() - began > birth_limit_s)) {
+      gate->enter(child.pid);
+      may_be_stopped = true;
+    }
     pollfd fds[3] = {{child.watch.get(), POLLIN, 0}, {out_open ? child.out.get() : -1, POLLIN, 0}, {err_open ? child.err.get() : -1, POLLIN, 0}};
-    ::poll(fds, 3, 50);
+    ::poll(fds, 3, !gate || may_be_stopped ? 50 : 1);
     if (fds[1].revents)
       out_open = drain(child.out.get(), end.output, what.output_bytes, end.truncated);
     if (fds[2].revents)
@@ -205,6 +237,15 @@ void pause_gate::resume() {
   paused_s_ += now_s() - since_s_;
   for (int group : groups_)
     ::kill(-group, SIGCONT);
+  ++openings_;
+  opened_.notify_all();
+}
+
+void pause_gate::wait(const std::atomic<bool>* cancelled) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t before = openings_; // one opening is enough, even if it is paused again at once
+  while (depth_.load() > 0 && openings_ == before && !(cancelled && cancelled->load(std::memory_order_relaxed)))
+    opened_.wait_for(lock, std::chrono::milliseconds(50));
 }
 
 double pause_gate::paused_s() const {
@@ -255,6 +296,8 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
       d->reset(::fcntl(d->get(), F_DUPFD_CLOEXEC, 4));
   l.in = in.get(), l.out = out.get(), l.err = err.get(), l.report = report.get();
 
+  if (gate)
+    gate->wait(cancelled);
   const double began = now_s();
   child.pid = ::fork();
   if (child.pid == 0)
@@ -271,8 +314,6 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
     return error{errc::configuration, "cannot run '" + l.program + "': " + std::strerror(why)};
   }
   child.watch.reset(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));
-  if (gate)
-    gate->enter(child.pid);
 
   process_end end;
   end.fate = follow(child, what, cancelled, gate, end);

@@ -7,6 +7,7 @@
 #include "protocol/result.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -65,11 +66,15 @@ public:
   /// Seconds spent paused since the gate exists: what deadlines leave out.
   [[nodiscard]] double paused_s() const;
 
-  void enter(int group); // called by run
+  // called by run
+  void wait(const std::atomic<bool>* cancelled); // until it opens, once; nothing begins beside a measurement
+  void enter(int group);
   void leave(int group);
 
 private:
   mutable std::mutex mutex_;
+  std::condition_variable opened_;
+  std::uint64_t openings_ = 0;
   std::set<int> groups_;
   std::atomic<int> depth_{0};
   double paused_s_ = 0;

@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -138,4 +141,65 @@ TEST_CASE("scrubbing leaves text and removes what could act on a terminal or mis
   CHECK(scrub("\xc2\x9b" "31m") == "?31m");
   CHECK(scrub("123456", 3) == "123");
   CHECK(scrub("12\xc3\xbc", 3) == "12");
+}
+
+TEST_CASE("what is stopped at any moment of its birth ends with an agent that is killed") {
+  if (find_command("bwrap").empty()) {
+    MESSAGE("skipped: no bubblewrap");
+    return;
+  }
+  const std::string mark = "kevolve-birth-" + std::to_string(::getpid());
+  for (int i = 0; i < 60; ++i) {
+    const pid_t agent = ::fork();
+    REQUIRE(agent >= 0);
+    if (agent == 0) {
+      pause_gate gate;
+      std::thread worker([&] {
+        command what;
+        what.arguments = {"bwrap", "--unshare-user", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "sh", "-c", "sleep 60; : " + mark};
+        (void)run(what, nullptr, &gate);
+      });
+      ::usleep(static_cast<useconds_t>(i * 200)); // every moment of its first 12 ms
+      gate.pause();
+      ::usleep(20'000);
+      ::kill(::getpid(), SIGKILL);
+    }
+    ::waitpid(agent, nullptr, 0);
+  }
+  ::usleep(200'000);
+  int left = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::string line;
+    std::getline(std::ifstream(entry.path() / "cmdline"), line);
+    left += line.find(mark) != std::string::npos && std::atoi(entry.path().filename().c_str()) > 0;
+  }
+  CHECK(left == 0);
+  if (left > 0)
+    (void)std::system(("pkill -9 -f " + mark).c_str());
+}
+
+TEST_CASE("nothing begins beside a measurement, and a gate that is closed again at once was open") {
+  pause_gate gate;
+  gate.pause();
+  std::atomic<bool> over{false};
+  std::thread worker([&] {
+    command what;
+    what.arguments = {"true"};
+    (void)run(what, nullptr, &gate);
+    over = true;
+  });
+  ::usleep(100'000);
+  CHECK(!over);
+  gate.resume();
+  gate.pause();
+  ::usleep(50'000);
+  gate.resume();
+  worker.join();
+  CHECK(over);
+  std::atomic<bool> cancelled{true};
+  gate.pause();
+  command what;
+  what.arguments = {"sleep", "60"};
+  CHECK(run(what, &cancelled, &gate)->fate == process_fate::cancelled);
+  gate.resume();
 }
