@@ -20,6 +20,7 @@ struct engine_parts {
   generator_factory make_generator;
   std::function<result<std::unique_ptr<link>>(link_callbacks)> open_link;
   std::shared_ptr<model_desk> models; // null: there are none
+  std::function<std::string(const std::string& hardware)> policy_model; // as in runtime_settings
   std::string compiler = "g++";      // that candidates are written for
   unsigned synthesizers = 2;         // per session
   bool detach_synthesizers = true;   // threads of their own; false: an instant one may run on the scheduler's

@@ -30,7 +30,7 @@ std::string key_of(const schedule& how) {
 class replayed_world {
 public:
   replayed_world(const landscape& land, const proposal_source& propose, const replay_settings& how)
-      : land_(land), propose_(propose), how_(how), session_(options()) {
+      : land_(land), propose_(propose), how_(how), session_(options(how)) {
     session_opened opening;
     opening.session = "replay";
     for (const auto& name : land.workloads()) {
@@ -45,6 +45,10 @@ public:
     opening.settings.in_flight = 1;
     opening.settings.plateau = how.evaluations + 1;
     opening.settings.baselines.clear();
+    opening.settings.injection = how.injection;
+    opening.settings.adaptive_injection = how.adaptive_injection;
+    if (how.skills)
+      opening.skills = *how.skills;
     inputs_.push_back(opened{std::move(opening)});
   }
 
@@ -56,12 +60,15 @@ public:
       for (auto& e : session_.step(std::move(next), {clock_s_, static_cast<std::int64_t>(clock_s_ * 1000)}))
         std::visit([this](auto& what) { carry_out(what); }, e);
     }
-    return {std::move(best_), session_.state().learnt()};
+    return {std::move(best_), std::move(evaluated_), session_.state().learnt()};
   }
 
 private:
-  static session_options options() {
+  static session_options options(const replay_settings& how) {
     session_options o;
+    o.skills_by_p = how.skills_by_p;
+    for (std::size_t i = 0; i < how.priors.size(); ++i)
+      o.priors.push_back(std::to_string(i));
     o.verify = false;
     o.refused_in_a_row = 1000; // proposals outside of what was recorded are no sign of its end
     return o;
@@ -102,6 +109,7 @@ private:
     for (const node_number parent : what.parents)
       histories_[parent].add_child(entry);
     const auto speed = land_.log_speed(from.point);
+    evaluated_.push_back(from.point);
     best_.push_back(std::max(best_.empty() ? 0.0 : best_.back(), speed.value_or(0)));
   }
   void carry_out(finish&) { ended_ = true; }
@@ -127,7 +135,10 @@ private:
     auto given = draw_context(memory, ask.results_seen, &histories_[ask.parents[0]], ask.parents.size() > 1 ? &histories_[ask.parents[1]] : nullptr);
     if (off && ask.memory != memory_operator::clean_slate)
       given.trajectory.clear(), given.siblings.clear();
-    given.skills = how_.skills;
+    given.skills = ask.unprimed ? nullptr : how_.skills;
+    if (!ask.prior.empty())
+      given.priors = {how_.priors[std::stoul(ask.prior)]};
+    given.learned = how_.learned;
     if (how_.without_diagnosis && given.parent)
       given.parent->diagnosed = {};
     for (auto& each : propose_(given, draw))
@@ -187,6 +198,7 @@ private:
   std::unordered_map<candidate_id, std::size_t> point_of_;
   std::set<std::size_t> proposed_;
   std::vector<double> best_;
+  std::vector<std::size_t> evaluated_;
   double clock_s_ = 0;
   bool ended_ = false;
 };
@@ -213,6 +225,10 @@ std::optional<double> landscape::log_speed(std::size_t point) const {
   for (std::size_t w = 0; w < workloads_.size(); ++w)
     sum += std::log(points_[0].latency_s[w] / p.latency_s[w]);
   return sum / static_cast<double>(workloads_.size());
+}
+
+bool landscape::same_program(std::size_t a, std::size_t b) const {
+  return points_[a].result == outcome::passed && points_[b].result == outcome::passed && points_[a].latency_s == points_[b].latency_s;
 }
 
 double landscape::best_log_speed() const {

@@ -41,6 +41,8 @@ public:
   /// log(root's time / its time), mean over workloads; empty where it did not pass.
   [[nodiscard]] std::optional<double> log_speed(std::size_t point) const;
   [[nodiscard]] double best_log_speed() const;
+  /// Both passed in exactly the same time: one program's measurement that was recorded for two schedules.
+  [[nodiscard]] bool same_program(std::size_t a, std::size_t b) const;
 
 private:
   std::string name_;
@@ -63,11 +65,17 @@ struct replay_settings {
   std::optional<memory_operator> without;  // contexts that this one draws show nothing of the history (a clean slate: inherit instead)
   bool without_diagnosis = false;          // proposals do not hear what bounds their parent
   std::shared_ptr<const std::vector<skill>> skills; // learnt elsewhere; null: none
+  std::shared_ptr<const synthesis::learned_policy> learned; // ranks proposals; null: the rules do
+  std::vector<schedule> priors;             // what is injected, best first
+  double injection = 0.2;                   // p of that
+  bool adaptive_injection = false;          // p adapts, and decides on skills, too
+  bool skills_by_p = false;                 // a fixed p decides on skills, too
   bool without_first_guess = false;        // the generator's compound first schedule is never proposed: the search has to find its own way from the root
 };
 
 struct replayed {
   std::vector<double> best;   // the best speed over the root so far, as log, after each evaluation from the first (the root's) on; shorter than asked for where the space ended
+  std::vector<std::size_t> points; // of the landscape, as they were evaluated
   std::vector<skill> learnt;  // how its transformations did
 };
 replayed replay(const landscape& land, const proposal_source& propose, const replay_settings& how);

@@ -1,6 +1,7 @@
 #include "actors/memory.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kevolve::search {
 namespace {
@@ -10,6 +11,7 @@ constexpr double clean_slate_at_rest = 0.03;
 constexpr double clean_slate_stagnant = 0.25; // added once stagnation lasts twice the patience
 constexpr double inherit_share = 0.45;
 constexpr double siblings_share = 0.25;
+constexpr double children_that_halve = 12; // of a node, p: what was told has had its chance there
 
 double clean_slate_odds(stagnation s) {
   if (s.patience == 0 || s.results_since_leader <= s.patience)
@@ -67,7 +69,21 @@ std::vector<synthesis::attempt> siblings_of(const history_view& node, std::uint3
 
 } // namespace
 
-memory_choice choose_memory(const tree& t, const std::vector<node_number>& parents, stagnation s, double injection,
+double injection_odds(const injection& how, stagnation s, const tree_node& parent) {
+  if (!how.adaptive)
+    return how.p;
+  if (how.islands > 1 && how.island + 1 == how.islands)
+    return 0;
+  // As if 4 had been tried of each kind: injected ones gained in 2, others in 1, which is what skills did over many sessions.
+  const double primed = (how.seen.primed_gains + 2.0) / (how.seen.primed + 4.0);
+  const double unprimed = (how.seen.unprimed_gains + 1.0) / (how.seen.unprimed + 4.0);
+  const double trust = std::min(1.0, 1.5 * primed / (primed + unprimed)); // 1 at first, 0.75 where both gain alike
+  const double at_node = std::exp2(-static_cast<double>(parent.children) / children_that_halve);
+  const double over = s.patience == 0 ? 0 : std::clamp((static_cast<double>(s.results_since_leader) - s.patience) / s.patience, 0.0, 1.0);
+  return trust * at_node * (1 - over);
+}
+
+memory_choice choose_memory(const tree& t, const std::vector<node_number>& parents, stagnation s, const injection& how,
                             const std::vector<std::string>& priors, rng draw) {
   memory_choice choice;
   const auto& parent = t[parents.front()];
@@ -83,8 +99,11 @@ memory_choice choose_memory(const tree& t, const std::vector<node_number>& paren
                                                              : memory_operator::combined;
   else
     choice.memory = has_children ? memory_operator::siblings : memory_operator::inherit;
-  if (!priors.empty() && draw.chance(injection)) // the first are the best: the lesser of two draws
+  const double p = injection_odds(how, s, parent);
+  if (!priors.empty() && draw.chance(p)) // the first are the best: the lesser of two draws
     choice.prior = priors[std::min(draw.below(priors.size()), draw.below(priors.size()))];
+  if (how.skills && (how.adaptive || how.skills_by_p))
+    choice.unprimed = !draw.chance(p);
   return choice;
 }
 

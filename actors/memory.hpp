@@ -3,6 +3,7 @@
 // live in the tree-node actors. Pure; bounded by `context_bounds`.
 #pragma once
 
+#include "actors/injection.hpp"
 #include "actors/synthesis/generator.hpp"
 #include "actors/tree.hpp"
 #include "protocol/event.hpp"
@@ -18,7 +19,8 @@ namespace kevolve::search {
 /// Chosen for one proposal, from statistics alone.
 struct memory_choice {
   memory_operator memory = memory_operator::inherit;
-  std::string prior; // "" : none
+  std::string prior;     // "" : none
+  bool unprimed = false; // skills are kept from it
 };
 
 struct stagnation {
@@ -26,7 +28,12 @@ struct stagnation {
   std::uint32_t patience = 40;  // results without a better leader after which the search counts as stagnant
 };
 
-memory_choice choose_memory(const tree& t, const std::vector<node_number>& parents, stagnation s, double injection,
+/// The probability for one proposal under `parent`. Adaptive: begins high, follows what injected contexts gained over the others in this session
+/// (Beta means), falls with each child that the node has had already and with the search's stagnation (to 0 at twice the patience), and is 0 on
+/// the last of several islands, which looks for what nobody told it.
+double injection_odds(const injection& how, stagnation s, const tree_node& parent);
+
+memory_choice choose_memory(const tree& t, const std::vector<node_number>& parents, stagnation s, const injection& how,
                             const std::vector<std::string>& priors, rng draw);
 
 /// One attempt as a tree node remembers it; shared between the node, its parent and its descendants. `ordinal` is `remember::ordinal`.

@@ -80,6 +80,7 @@ struct synthesize {
   session_actor answer_to;
   bool first = false;              // nothing has passed yet, and no generator writes the root
   bool root_by_model = false;      // the root is the first candidate that passed
+  bool unprimed = false;           // skills are kept from it
 };
 struct asking_permitted { node_number number = 0; std::uint32_t step = 0; };
 struct asking_refused { node_number number = 0; std::uint32_t step = 0; error why; };

@@ -89,7 +89,7 @@ result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesi
   task.facts.hardware = parts_.hardware;
   task.facts.number = request.number;
   task.facts.given = request.given ? *request.given : synthesis::context{};
-  task.facts.given.skills = parts_.common.skills;
+  task.facts.given.skills = request.unprimed ? nullptr : parts_.common.skills;
   task.facts.first = request.first;
   if (request.root_by_model)
     task.facts.given.root = "the first implementation that passed";

@@ -111,6 +111,8 @@ public:
     KEVOLVE_TRY_VOID(add_leaders(*record));
     KEVOLVE_TRY_VOID(add_skills(opening));
     KEVOLVE_TRY_VOID(add_synthesizers(opening));
+    if (parts_.policy_model)
+      opening.policy_model = parts_.policy_model(opening.hardware);
     return open(std::move(record));
   }
 

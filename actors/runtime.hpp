@@ -25,6 +25,8 @@ struct runtime_settings {
   double agent_wait_s = 10;                  // how long a session that begins waits for an agent that serves its target
   double unserved_limit_s = 10;              // how long one that runs waits for such an agent to come back
   std::shared_ptr<model_desk> models;        // who else writes candidates; null: the generator alone
+  /// The learned policy (session_opened::policy_model) of a session that begins on this hardware; empty function or "": the rules.
+  std::function<std::string(const std::string& hardware)> policy_model;
 };
 
 /// What a person watching a session sees; sent on every change, at most 10 a second.

@@ -256,7 +256,7 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
   a.synthesizer = slot_of(what.synthesizer, number);
   a.parents = what.parents;
   a.since_s = now().steady_s;
-  synthesize request{number, a.times, logic_.state().settings().seed, nullptr, known_before_[number], nullptr, self_, logic_.state().root_by_model() && !logic_.state().root_passed(), logic_.state().root_by_model()};
+  synthesize request{number, a.times, logic_.state().settings().seed, nullptr, known_before_[number], nullptr, self_, logic_.state().root_by_model() && !logic_.state().root_passed(), logic_.state().root_by_model(), what.unprimed};
   if (auto said = said_.find(number); said != said_.end())
     request.said = std::make_shared<const std::vector<model_answered>>(said->second);
   const auto& child = node(number);

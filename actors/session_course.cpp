@@ -144,13 +144,15 @@ bool session::propose_one() {
     if (!selected)
       selected = selection{{state_.root_number()}, 0};
     stagnation stagnates{state_.results_since_leader(), std::max(8u, plateau_of(settings) / 4)};
-    auto memory = choose_memory(nodes, selected->parents, stagnates, settings.injection, options_.priors, rng(settings.seed, number, "memory"));
+    const injection how{settings.injection, settings.adaptive_injection, !state_.opening().skills.empty(), options_.skills_by_p, state_.injected(), selected->island, state_.how().islands()};
+    auto memory = choose_memory(nodes, selected->parents, stagnates, how, options_.priors, rng(settings.seed, number, "memory"));
     if (memory.memory == memory_operator::clean_slate)
       selected->parents.resize(1);
     made.parents = std::move(selected->parents);
     made.island = selected->island;
     made.memory = memory.memory;
     made.prior = std::move(memory.prior);
+    made.unprimed = memory.unprimed;
     made.synthesizer = next_synthesizer(number);
   }
   append(std::move(made));

@@ -330,7 +330,7 @@ void session::ask_again(node_number n) {
 void session::request_synthesis(node_number n) {
   const auto& node = state_.nodes()[n];
   const auto& open = state_.open().at(n);
-  ask_synthesis ask{n, {}, node.memory, open.results_seen, open.prior, open.synthesizer};
+  ask_synthesis ask{n, {}, node.memory, open.results_seen, open.prior, open.synthesizer, open.unprimed};
   for (auto p : {node.parent, node.second})
     if (p != no_node)
       ask.parents.push_back(p);

@@ -74,6 +74,7 @@ struct ask_synthesis {
   std::uint32_t results_seen = 0;
   std::string prior;                // one of session_options::priors, or ""
   std::string synthesizer;
+  bool unprimed = false;            // without the skills that the session began with
 };
 /// The request may leave: that it does is in the log.
 struct permit_asking { node_number number = 0; std::uint32_t step = 0; };
@@ -130,6 +131,7 @@ struct session_options {
   std::uint32_t infrastructure_retries = 3; // per candidate and verification, then it is given up
   std::uint32_t refused_in_a_row = 64;   // proposals without a new candidate, in a row, that mean "space exhausted"
   double progress_period_s = 0.1;
+  bool skills_by_p = false;              // a fixed p decides on skills, too (replays measure it); otherwise they are always told
   bool verify = true;                    // false: end without measuring the leader afresh (engine benchmarks)
 };
 

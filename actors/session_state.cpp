@@ -57,7 +57,7 @@ void session_state::on(const proposal_made& e) {
   auto n = tree_.add(parent, e.parents.size() < 2 ? no_node : e.parents[1]);
   tree_.at(n).island = static_cast<std::uint8_t>(e.island);
   tree_.at(n).memory = e.memory;
-  open_.emplace(n, open_proposal{nullptr, {}, e.synthesizer, e.prior, e.results_seen});
+  open_.emplace(n, open_proposal{nullptr, {}, e.synthesizer, e.prior, e.results_seen, e.unprimed});
   policy_->proposed(tree_, n);
 }
 
@@ -130,10 +130,13 @@ void session_state::credit(node_number n, const open_proposal& p) {
   const auto& node = tree_[n];
   synthesizer_record& record = record_of(synthesizers_, p.synthesizer);
   ++record.proposals;
+  const bool primed = !p.prior.empty() || (!p.unprimed && !opened_->skills.empty()), gained = node.status == node_status::passed && is_gain(tree_, n);
+  ++(primed ? injected_.primed : injected_.unprimed);
+  (primed ? injected_.primed_gains : injected_.unprimed_gains) += gained;
   if (node.status != node_status::passed)
     return;
   ++record.passed;
-  record.gains += is_gain(tree_, n);
+  record.gains += gained;
 }
 
 // Single transformations only: a crossover or a walk says nothing of its parts.

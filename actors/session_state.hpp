@@ -2,6 +2,7 @@
 // (equal digests). Holds statistics and the few candidates that are still needed; histories live in the tree-node actors. One thread.
 #pragma once
 
+#include "actors/injection.hpp"
 #include "actors/policies/policy.hpp"
 #include "actors/tree.hpp"
 #include "protocol/event.hpp"
@@ -37,6 +38,7 @@ struct open_proposal {
   std::string synthesizer;
   std::string prior;
   std::uint32_t results_seen = 0;
+  bool unprimed = false;
   bool single_step = false;              // its edge is one transformation
 };
 
@@ -101,6 +103,8 @@ public:
   [[nodiscard]] bool models_unaffordable() const { return models_unaffordable_; }
   /// What came of each synthesizer's proposals, in the settings' order; the root, which nobody chose, is none of them.
   [[nodiscard]] const std::vector<known_synthesizer>& synthesizers() const { return synthesizers_; }
+  /// What came of proposals with and without what other sessions learnt.
+  [[nodiscard]] const injection_record& injected() const { return injected_; }
   /// What its edges say of each transformation so far.
   [[nodiscard]] const std::vector<skill>& learnt() const { return learnt_; }
   /// Grows with each resume or restart: attempts of an earlier life are never current.
@@ -155,6 +159,7 @@ private:
   };
   std::map<std::pair<node_number, std::uint32_t>, reservation> reserved_; // asked, not answered
   std::vector<known_synthesizer> synthesizers_;
+  injection_record injected_;
   bool models_unaffordable_ = false;
   std::optional<session_finished> finished_;
   std::vector<skill> learnt_;

@@ -84,7 +84,7 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
 
 void session_shell::spawn_synthesizer(std::size_t slot) {
   synthesizer_parts parts{parts_.engine.make_generator, subject_, parts_.record->opening.on, parts_.engine.compiler, known_,
-                          std::make_shared<const std::vector<skill>>(parts_.record->opening.skills)};
+                          std::make_shared<const std::vector<skill>>(parts_.record->opening.skills), parts_.record->opening.policy_model};
   const auto generators = synthesizers_.size() - models_.size();
   if (slot >= generators) {
     model_synthesizer_parts asks{std::move(parts), models_[slot - generators], parts_.record->session, parts_.record->opening.hardware, parts_.engine.models};

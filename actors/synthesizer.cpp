@@ -1,6 +1,7 @@
 #include "actors/synthesizer.hpp"
 
 #include "actors/failure.hpp"
+#include "actors/synthesis/learned.hpp"
 
 namespace kevolve::actors {
 namespace {
@@ -12,13 +13,21 @@ result<synthesis::proposal> answer(synthesizer_state& state, const synthesize& r
       state.writes = std::move(*made);
     else
       state.cannot = made.error();
+    if (!state.parts.policy_model.empty()) {
+      auto learned = synthesis::policy_from_bytes(state.parts.policy_model);
+      if (!learned)
+        state.cannot = learned.error(); // another version's: the rules would not propose what it did
+      else
+        state.learned = std::make_shared<const synthesis::learned_policy>(std::move(*learned));
+    }
   }
   if (state.cannot)
     return *state.cannot;
   if (!request.given)
     return state.writes->root();
   synthesis::context given = *request.given;
-  given.skills = state.parts.skills;
+  given.skills = request.unprimed ? nullptr : state.parts.skills;
+  given.learned = state.learned;
   given.is_known = [&](const candidate_id& id) { return state.parts.known->among_first(id, request.known); };
   return state.writes->propose(given, rng(request.seed, request.number, "synthesis"));
 }

@@ -19,6 +19,7 @@ struct synthesizer_parts {
   std::string compiler;
   std::shared_ptr<const known_candidates> known;
   std::shared_ptr<const std::vector<skill>> skills; // what the session began with
+  std::string policy_model;                         // likewise: read on first use
 };
 
 struct synthesizer_state {
@@ -26,6 +27,7 @@ struct synthesizer_state {
   static constexpr const char* name = "synthesizer";
   synthesizer_parts parts;
   std::unique_ptr<synthesis::generator> writes;
+  std::shared_ptr<const synthesis::learned_policy> learned;
   std::optional<error> cannot;
 };
 

@@ -66,6 +66,7 @@ struct session_settings {
   std::string user;                // whose it is: users share agents evenly; "": the session stands for itself
   int priority = 0;                // of its work: higher first
   ensemble_kind ensemble = ensemble_kind::weights;
+  bool adaptive_injection = false; // p follows each node's stagnation and what priors did in this session; `injection` is where it begins
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -79,6 +80,7 @@ struct session_opened {
   std::int64_t at_ms = 0;
   std::vector<skill> skills;       // known for this hardware and operators of these features when it began
   std::vector<known_synthesizer> synthesizers; // likewise, where a bandit chooses among them
+  std::string policy_model;        // learned, that ranks the generator's proposals (actors/synthesis/learned.hpp); "": the rules do
 };
 
 /// A proposal was decided on: everything that the decision read is either in the log before this event or here.
@@ -90,6 +92,7 @@ struct proposal_made {
   std::uint32_t island = 0;
   std::string prior;                // what was injected: "leader:<candidate>", "skill:<id>", or ""
   std::string synthesizer;
+  bool unprimed = false;            // skills were kept from it
 };
 
 /// A synthesizer answered a proposal with a new candidate (kept content-addressed in the same transaction).
@@ -208,25 +211,33 @@ std::string_view kind_of(const event& e) noexcept;
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
   if constexpr (!Inspector::is_loading)
-    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights) // as it was before there were any of them
+    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights && !x.adaptive_injection) // as it was before there were any of them
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                                 f.field("baselines", x.baselines), f.field("scale", x.scale));
   if constexpr (!Inspector::is_loading)
-    if (x.ensemble == ensemble_kind::weights) // as it was before anything else could choose
+    if (x.ensemble == ensemble_kind::weights && !x.adaptive_injection) // as it was before anything else could choose
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                                 f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
                                 f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
                                 f.field("priority", x.priority));
+  if constexpr (!Inspector::is_loading)
+    if (!x.adaptive_injection) // as it was while p stood still
+      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
+                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
+                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
+                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
+                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                                f.field("priority", x.priority), f.field("ensemble", x.ensemble));
   return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                             f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                             f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                             f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
                             f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                            f.field("priority", x.priority), f.field("ensemble", x.ensemble));
+                            f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection));
 }
 template <class Inspector>
 bool inspect(Inspector& f, synthesizer_record& x) {
@@ -239,21 +250,30 @@ bool inspect(Inspector& f, known_synthesizer& x) {
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {
   if constexpr (!Inspector::is_loading) {
-    if (x.synthesizers.empty() && x.skills.empty()) // as it was before there were skills
+    if (x.policy_model.empty() && x.synthesizers.empty() && x.skills.empty()) // as it was before there were skills
       return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
                                 f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
-    if (x.synthesizers.empty())
+    if (x.policy_model.empty() && x.synthesizers.empty())
       return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
                                 f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills));
+    if (x.policy_model.empty()) // as it was before policies were learned
+      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
+                                f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers));
   }
   return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
-                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers));
+                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers),
+                            f.field("policy_model", x.policy_model));
 }
 template <class Inspector>
 bool inspect(Inspector& f, proposal_made& x) {
+  if constexpr (!Inspector::is_loading)
+    if (!x.unprimed) // as it was while skills went into every context
+      return f.object(x).fields(f.field("number", x.number), f.field("parents", x.parents), f.field("memory", x.memory),
+                                f.field("results_seen", x.results_seen), f.field("island", x.island), f.field("prior", x.prior),
+                                f.field("synthesizer", x.synthesizer));
   return f.object(x).fields(f.field("number", x.number), f.field("parents", x.parents), f.field("memory", x.memory),
                             f.field("results_seen", x.results_seen), f.field("island", x.island), f.field("prior", x.prior),
-                            f.field("synthesizer", x.synthesizer));
+                            f.field("synthesizer", x.synthesizer), f.field("unprimed", x.unprimed));
 }
 template <class Inspector>
 bool inspect(Inspector& f, candidate_added& x) {

@@ -4,11 +4,11 @@
 #include "scheduler/commands.hpp"
 #include "scheduler/landscape_file.hpp"
 #include "scheduler/quantity.hpp"
+#include "scheduler/replays.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <limits>
 
 namespace kevolve::scheduler {
 
@@ -16,7 +16,6 @@ namespace {
 
 using object = nlohmann::ordered_json;
 
-constexpr double near_enough = 0.95;
 const std::string skilled = "evolve, skills of the others";
 
 struct variant {
@@ -45,45 +44,13 @@ std::vector<variant> variants() {
   };
 }
 
-/// What the runs of one variant on one landscape came to, one value a seed.
-struct outcome_of_runs {
-  std::vector<double> reached;  // best speed at the end / best known speed
-  std::vector<double> mean;     // the same, mean over all evaluations: how early it was good
-  std::vector<double> needed;   // evaluations to 95% of the best known; infinite: never
-  std::vector<skill> learnt;    // over all seeds
-};
-
-outcome_of_runs run(const landscape_file& file, const search::proposal_source& propose, search::replay_settings how, std::uint32_t seeds, std::uint64_t first_seed) {
-  const double best = file.land.best_log_speed();
-  outcome_of_runs out;
-  for (std::uint32_t s = 0; s < seeds; ++s) {
-    how.seed = first_seed + s;
-    auto replayed = search::replay(file.land, propose, how);
-    for (const skill& each : replayed.learnt)
-      add_evidence(out.learnt, each);
-    auto& course = replayed.best;
-    double needed = std::numeric_limits<double>::infinity(), sum = 0;
-    course.resize(how.evaluations, course.empty() ? 0 : course.back()); // the space ended before the budget
-    for (std::size_t i = 0; i < course.size(); ++i) {
-      const double share = std::exp(course[i] - best);
-      sum += share;
-      if (share >= near_enough && !std::isfinite(needed))
-        needed = static_cast<double>(i + 1);
-    }
-    out.reached.push_back(std::exp(course.back() - best));
-    out.mean.push_back(sum / static_cast<double>(course.size()));
-    out.needed.push_back(needed);
-  }
-  return out;
-}
-
-object summary_of(const outcome_of_runs& r) {
+object summary_of(const replayed_runs& r) {
   const auto three = [](const std::vector<double>& v) {
     const interval i = agent::median_interval(v);
     const auto number = [](double x) { return std::isfinite(x) ? object(x) : object(nullptr); };
     return object{{"median", number(agent::median(v))}, {"low", number(i.low)}, {"high", number(i.high)}};
   };
-  return {{"reached", three(r.reached)}, {"mean", three(r.mean)}, {"evaluations_to_95", three(r.needed)}};
+  return {{"reached", three(r.reached)}, {"mean", three(r.mean)}, {"evaluations_to_95", three(r.needed)}, {"strategies", three(r.strategies)}};
 }
 
 std::string cell(const object& o, bool percent) {
@@ -135,7 +102,7 @@ result<int> bench_replay(context& in, const replay_options& options) {
   std::vector<object> defaults; // of the default, which is run first: the others' skills come of it
   for (const auto& file : files) {
     in.out.progress(fmt::format("{}: {}", file->land.name(), all[0].name), true);
-    auto found = run(*file, file->proposals(), all[0].how, options.seeds, first_seed);
+    auto found = replay_runs(*file, file->proposals(), all[0].how, options.seeds, first_seed);
     defaults.push_back(summary_of(found));
     learnt.push_back(std::move(found.learnt));
   }
@@ -153,7 +120,7 @@ result<int> bench_replay(context& in, const replay_options& options) {
     for (std::size_t v = 0; v < here.size(); ++v) {
       if (in.signals.received())
         return in.signals.exit_code();
-      const object found = v == 0 ? defaults[f] : summary_of(run(file, file.proposals(), here[v].how, options.seeds, first_seed));
+      const object found = v == 0 ? defaults[f] : summary_of(replay_runs(file, file.proposals(), here[v].how, options.seeds, first_seed));
       row["variants"][here[v].name] = found;
       t.add({here[v].name, cell(found["mean"], true), cell(found["reached"], true), cell(found["evaluations_to_95"], false)});
       in.out.progress(fmt::format("{}: {}", file.land.name(), here[v].name), true);

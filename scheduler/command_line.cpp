@@ -26,6 +26,7 @@ public:
     add_mcp();
     add_verify();
     add_memory();
+    add_train();
     add_bench();
     CLI::App* doctor_command = command(app_, "doctor", "what this host can do, what is missing and how to get it");
     doctor_command->callback([this] { line_.run = [this](context& in) { return doctor(in, doctor_); }; });
@@ -70,6 +71,8 @@ private:
     setting(*c, "--seed", "seed", "of all random draws (default: drawn afresh, and printed)")->type_name("S");
     setting(*c, "--plateau", "plateau", "stop after so many evaluations without a better leader (0: by budget)")->type_name("N");
     setting(*c, "--in-flight", "in_flight", "proposals made before their results are known, at most")->type_name("N");
+    setting(*c, "--policy-model", "policy_model", "the learned policy of kevolve train: auto (where it beat the rules), on or off")->type_name("HOW");
+    setting(*c, "--injection", "injection", "how often what other sessions learnt goes into a context: a probability, or adaptive")->type_name("P");
     setting(*c, "--scale", "scale", "shrink a .py SPEC's sizes: cpu or a factor")->type_name("cpu|FACTOR");
     setting(*c, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
     add_host_settings(*c);
@@ -273,6 +276,20 @@ private:
     });
   }
 
+  void add_train() {
+    CLI::App* c = command(app_, "train", "learn which transformation to try next, from measured edges; kept in the data folder");
+    c->add_option("--store", train_.stores, "a data folder whose sessions are learnt from; may be repeated (default: --data)")->type_name("DIR")->allow_extra_args(false);
+    c->add_option("--landscape", train_.landscapes, "recorded by bench landscape")->type_name("FILE")->expected(1, -1);
+    c->add_flag("--evaluate", train_.evaluate, "against the rules on the landscapes, each family held out in turn: a policy that wins is used by default");
+    c->add_option("--seeds", train_.seeds, "searches of each kind, with --evaluate")->type_name("N")->check(CLI::Range(6, 10000));
+    c->add_option("--evaluations", train_.evaluations, "of each search, with --evaluate")->type_name("N")->check(CLI::Range(2, 1000000));
+    c->add_option("--trees", train_.trees, "of the model")->type_name("N")->check(CLI::Range(1, 1000));
+    c->add_option("--depth", train_.depth, "of each tree")->type_name("N")->check(CLI::Range(1, 6));
+    c->add_option("--temperature", train_.temperature, "of the softmax over expected log gains")->type_name("T")->check(CLI::Range(0.0001, 10.0));
+    setting(*c, "--seed", "seed", "the first of the searches' seeds (default: 1)")->type_name("S");
+    c->callback([this] { line_.run = [this](context& in) { return train(in, train_); }; });
+  }
+
   void add_bench() {
     CLI::App* bench = app_.add_subcommand("bench", "our own campaigns, each resumable");
     bench->require_subcommand(1);
@@ -324,6 +341,23 @@ private:
       std::error_code failure;
       kill_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
       line_.run = [this](context& in) { return kill_.cluster ? bench_kill_cluster(in, kill_) : bench_kill(in, kill_); };
+    });
+
+    CLI::App* compounding = command(*bench, "compounding", "does what other sessions learnt help: cold and warm searches, each family of operators held out in turn");
+    compounding->add_option("--operators", compounding_.operators, "only these (default: all that ship)")->type_name("LIST")->delimiter(',')->expected(1, -1);
+    compounding->add_option("--seeds", compounding_.seeds, "searches of each kind (default: 5)")->type_name("N")->check(CLI::Range(1, 1000));
+    compounding->add_option("--replay", compounding_.landscapes, "over landscapes of bench landscape in place of sessions, for several ways to inject")->type_name("FILE")->expected(1, -1);
+    setting(*compounding, "--time", "time", "for each search: 60s, 5m")->type_name("TIME");
+    setting(*compounding, "--evaluations", "evaluations", "for each search, at most")->type_name("N");
+    setting(*compounding, "--seed", "seed", "the first (default: 1)")->type_name("S");
+    setting(*compounding, "--injection", "injection", "how often what others learnt goes into a context: a probability, or adaptive")->type_name("P");
+    setting(*compounding, "--policy-model", "policy_model", "on: warm searches use a policy learnt from the other families' sessions")->type_name("HOW");
+    add_host_settings(*compounding);
+    compounding->callback([this] {
+      std::error_code failure;
+      compounding_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
+      compounding_.flags.insert(line_.flags.begin(), line_.flags.end());
+      line_.run = [this](context& in) { return bench_compounding(in, compounding_); };
     });
 
     add_survey(*bench, "kernelbench", "optimise the problems of a KernelBench checkout; one table at the end", bench_kernelbench, kernelbench_);
@@ -403,6 +437,8 @@ private:
   hostile_options hostile_;
   landscape_options landscape_;
   replay_options replay_;
+  train_options train_;
+  compounding_options compounding_;
   engine_options engine_;
   scale_options scale_;
   simulate_options simulate_;
@@ -415,24 +451,10 @@ private:
   bool repair_ = false;
 };
 
-/// Words that the contract knows and this version does not.
-std::optional<std::string> later(int argc, const char* const* argv) {
-  const std::string first = argc > 1 ? argv[1] : "";
-  const auto among = [](const std::string& word, std::initializer_list<const char*> words) { return std::find(words.begin(), words.end(), word) != words.end(); };
-  if (among(first, {"train"}))
-    return first;
-  return std::nullopt;
-}
-
 } // namespace
 
 parsed_line parse_command_line(int argc, const char* const* argv) {
   parsed_line parsed;
-  if (const auto word = later(argc, argv)) {
-    parsed.exit = 2;
-    parsed.text = fmt::format("kevolve: {}: not in this version", *word);
-    return parsed;
-  }
   // Owned by `run`, which refers to the options inside.
   auto line = std::make_shared<command_line>();
   auto app = std::make_shared<CLI::App>("kevolve: makes compute kernels faster by search", "kevolve");

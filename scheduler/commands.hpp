@@ -96,6 +96,30 @@ struct replay_options {
 /// Policies and their parts on recorded search spaces.
 result<int> bench_replay(context& in, const replay_options& options);
 
+inline constexpr std::size_t fewest_edges = 50; // below which nothing is learnt
+
+struct train_options {
+  std::vector<std::string> stores;    // whose sessions are learnt from; empty: the data folder's, where it has any
+  std::vector<std::string> landscapes; // files of bench landscape
+  bool evaluate = false;              // on held-out families, against the rules
+  std::uint32_t seeds = 20;
+  std::uint32_t evaluations = 60;     // of each replayed search
+  std::uint32_t trees = 100, depth = 3;
+  double temperature = 0.02;
+};
+/// A learned policy for the generator, kept in the data folder.
+result<int> train(context& in, const train_options& options);
+
+struct compounding_options {
+  std::string executable;             // kevolve itself
+  std::map<std::string, std::string> flags; // settings given on the command line, passed on
+  std::vector<std::string> operators; // empty: all that ship
+  std::vector<std::string> landscapes; // in place of sessions: recorded by bench landscape
+  std::uint32_t seeds = 5;
+};
+/// Does what other sessions learnt help a new one: cold and warm searches, each family held out in turn.
+result<int> bench_compounding(context& in, const compounding_options& options);
+
 struct aa_options {
   std::string spec = "rms_norm_h4096";
   std::vector<std::string> workloads;

@@ -3,6 +3,7 @@
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
 #include "scheduler/documents.hpp"
+#include "scheduler/policy_file.hpp"
 #include "scheduler/leader_files.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/single_host.hpp"
@@ -173,6 +174,7 @@ result<int> snapshot_store(context& in, const std::string& directory) {
   KEVOLVE_TRY(memory, open_for_reading(in));
   KEVOLVE_TRY_VOID(memory->snapshot(directory));
   KEVOLVE_TRY_VOID(copy_documents(in.configured, directory));
+  KEVOLVE_TRY_VOID(copy_policies(in.configured.data, directory));
   in.out.answer(nlohmann::ordered_json{{"snapshot", directory}}.dump(2));
   in.out.say(fmt::format("copied {} to {}\n", in.configured.data.string(), directory));
   return 0;

@@ -35,7 +35,7 @@ result<std::unique_ptr<landscape_file>> read_ours(const std::filesystem::path& f
   auto on = target_from_string(header.value("target", ""));
   if (!on)
     return wrong(file, "target", "\"" + header.value("target", "") + "\"", "platform/architecture/language");
-  auto read = std::make_unique<landscape_file>(landscape_file{{name, workloads}, fmt::format("{} on {}", name, header.value("hardware", "?")), features_of(subject.op), nullptr});
+  auto read = std::make_unique<landscape_file>(landscape_file{{name, workloads}, fmt::format("{} on {}", name, header.value("hardware", "?")), header.value("hardware", ""), features_of(subject.op), nullptr});
   KEVOLVE_TRY(writer, synthesis::generator::make(subject, *on, header.value("compiler", "g++")));
   read->writer = std::move(writer);
   std::size_t number = 1;
@@ -66,7 +66,7 @@ result<std::unique_ptr<landscape_file>> read_kernel_tuner(const std::filesystem:
     return wrong(file, "tune_params_keys and cache", "none", "a list of names and an object, as kernel_tuner writes them");
   const std::string name = whole.value("kernel_name", file.stem().string());
   auto read = std::make_unique<landscape_file>(
-    landscape_file{{name, {"time"}}, fmt::format("{} on {}, a kernel_tuner cache", name, whole.value("device_name", "?")), "", nullptr});
+    landscape_file{{name, {"time"}}, fmt::format("{} on {}, a kernel_tuner cache", name, whole.value("device_name", "?")), "", "", nullptr});
   std::optional<search::landscape_point> root;
   std::vector<search::landscape_point> points;
   for (const auto& [key, entry] : cache->items()) {
@@ -140,7 +140,16 @@ result<search::landscape_point> point_of_line(const object& line, std::size_t wo
 search::proposal_source landscape_file::proposals() const {
   if (!writer)
     return search::one_parameter_apart(land);
-  return [this](const synthesis::context& given, rng draw) { return writer->moves(given, draw); };
+  return [this](const synthesis::context& given, rng draw) {
+    auto all = writer->moves(given, draw);
+    const auto from = given.parent ? land.find(given.parent->printed_from) : std::nullopt;
+    if (from) // what comes to the parent's program the generator would pass over
+      std::erase_if(all, [&](const auto& each) {
+        const auto to = land.find(each.first);
+        return to && land.same_program(*from, *to);
+      });
+    return all;
+  };
 }
 
 result<std::unique_ptr<landscape_file>> read_landscape(const std::filesystem::path& file, const settings& from) {

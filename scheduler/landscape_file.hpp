@@ -15,6 +15,7 @@ namespace kevolve::scheduler {
 struct landscape_file {
   search::landscape land;
   std::string origin;                                     // for people: what was measured where
+  std::string hardware;                                   // ours: on what it was recorded
   std::string features;                                   // ours: what the operator's graph is made of; skills are shared among equals
   std::unique_ptr<synthesis::generator> writer;           // ours: who proposes in it; null: one parameter at a time
   [[nodiscard]] search::proposal_source proposals() const;

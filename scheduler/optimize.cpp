@@ -35,6 +35,7 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
   chosen.in_flight = std::max<std::uint32_t>(1, from.in_flight);
   chosen.plateau = from.plateau;
   chosen.injection = from.injection;
+  chosen.adaptive_injection = from.adaptive_injection;
   chosen.baselines = std::move(baselines);
   chosen.scale = from.scale;
   return chosen;

@@ -6,6 +6,7 @@
 #include "actors/runtime.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "scheduler/policy_file.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/cluster_keys.hpp"
 #include "scheduler/commands.hpp"
@@ -370,6 +371,7 @@ result<int> serve(context& in, const serve_options& options) {
   how.unserved_limit_s = unserved_limit_s;
   if (!in.models.synthesizers().empty())
     how.models = open_models(in.models, {in.env, nullptr}, in.configured, *memory, nullptr);
+  how.policy_model = policy_source(in.configured);
   KEVOLVE_TRY(engine, runtime::start(*memory, how));
   {
     session_desk desk(*engine, *memory, in.configured.data);

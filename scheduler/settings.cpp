@@ -85,7 +85,9 @@ const std::vector<key_rule>& rules() {
        }},
       {{"in_flight", "a whole number", "4"}, [](s& x, t v) { return assign(x.in_flight, small_count, v); }},
       {{"plateau", "a whole number (0: by budget)", "0"}, [](s& x, t v) { return assign(x.plateau, small_count, v); }},
-      {{"injection", "a number from 0 to 1", "0.2"}, [](s& x, t v) { return assign(x.injection, probability, v); }},
+      {{"injection", "adaptive or a number from 0 to 1", "0.2"},
+       [](s& x, t v) { return x.adaptive_injection = v == "adaptive", x.adaptive_injection ? result<void>{} : assign(x.injection, probability, v); }},
+      {{"policy_model", "auto, on or off", "auto"}, [](s& x, t v) { return one_of(x.policy_model, {"auto", "on", "off"}, v); }},
       {{"scale", "cpu or a factor", ""}, [](s& x, t v) { return x.scale = v, result<void>{}; }},
       {{"operators", "a directory", ""}, [](s& x, t v) { return x.operators = v, result<void>{}; }},
   };

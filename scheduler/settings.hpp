@@ -50,6 +50,8 @@ struct settings {
   std::uint32_t in_flight = 0;
   std::uint32_t plateau = 0;
   double injection = 0;
+  bool adaptive_injection = false; // p adapts
+  std::string policy_model;        // "auto", "on" or "off": the learned policy
   std::string scale;
   std::filesystem::path operators; // "": the folder that ships
 

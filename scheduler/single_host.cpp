@@ -1,6 +1,7 @@
 #include "scheduler/single_host.hpp"
 
 #include "node-agent/process.hpp"
+#include "scheduler/policy_file.hpp"
 #include "scheduler/target_description.hpp"
 
 #include <algorithm>
@@ -94,6 +95,7 @@ result<void> single_host::open(const context& in) {
   how.zmq_context = sockets_->handle();
   if (!in.models.synthesizers().empty())
     how.models = open_models(in.models, {in.env, nullptr}, in.configured, *store_, evaluator_.get(), described_);
+  how.policy_model = policy_source(in.configured);
   KEVOLVE_TRY(started, runtime::start(*store_, how));
   runtime_ = std::move(started);
   KEVOLVE_TRY(serving, agent_service::start(*evaluator_, endpoint, sockets_->handle(), "local"));

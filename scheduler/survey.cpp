@@ -2,45 +2,23 @@
 
 #include "scheduler/campaign.hpp"
 #include "scheduler/child.hpp"
+#include "scheduler/optimize_child.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/single_host.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <fstream>
-#include <sstream>
 
 namespace kevolve::scheduler {
 
 namespace {
 
 using object = nlohmann::ordered_json;
-using std::chrono::milliseconds;
 
 constexpr const char* baselines[] = {"eager", "compile"};
-constexpr auto beyond_its_budget = std::chrono::minutes(20); // tracing, calibration, a slow reference: then it is given up
-
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-/// The last line that says something.
-std::string last_line(const std::string& text) {
-  std::string last, line;
-  for (std::istringstream in(text); std::getline(in, line);)
-    if (!line.empty())
-      last = line;
-  return last.substr(0, 300);
-}
-
 /// Runs optimize; empty: interrupted.
 result<std::optional<object>> run(context& in, const survey_options& options, const surveyed& what) {
-  const auto folder = in.configured.data / "bench";
-  const auto answer_file = folder / "answer.json", errors_file = folder / "errors.txt";
   std::vector<std::string> arguments{options.executable, "optimize", what.spec, "--json", "--data", in.configured.data.string()};
   for (const auto& [key, value] : options.flags)
     if (key != "data") {
@@ -48,21 +26,10 @@ result<std::optional<object>> run(context& in, const survey_options& options, co
       std::replace(flag.begin(), flag.end(), '_', '-');
       arguments.insert(arguments.end(), {flag, value});
     }
-  KEVOLVE_TRY(child, background_child::start(arguments, answer_file.string(), errors_file.string()));
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(static_cast<long>(in.configured.time_s)) + beyond_its_budget;
-  std::optional<int> exit;
-  while (!(exit = child.wait_for(milliseconds(200)))) {
-    if (in.signals.received()) {
-      child.kill_tree();
-      return std::optional<object>{};
-    }
-    if (std::chrono::steady_clock::now() > limit) {
-      child.kill_tree();
-      return std::optional<object>{survey_row(what, 124, object(), "did not end within its budget and 20 minutes")};
-    }
-  }
-  const auto answer = object::parse(text_of(answer_file), nullptr, false);
-  return std::optional<object>{survey_row(what, *exit, answer.is_discarded() ? object() : answer, last_line(text_of(errors_file)))};
+  KEVOLVE_TRY(ended, run_optimize(in, arguments, in.configured.data / "bench", in.configured.time_s));
+  if (!ended)
+    return std::optional<object>{};
+  return std::optional<object>{survey_row(what, ended->exit, ended->answer, ended->last_words)};
 }
 
 std::optional<double> number_at(const object& row, const char* baseline, const char* field) {

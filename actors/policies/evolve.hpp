@@ -27,6 +27,7 @@ public:
   [[nodiscard]] std::optional<selection> select(const tree& t, node_number number, rng draw) const override;
   [[nodiscard]] std::uint64_t digest() const override;
   [[nodiscard]] std::size_t bytes() const override;
+  [[nodiscard]] std::uint32_t islands() const override { return shape_.islands; }
 
   [[nodiscard]] const std::vector<std::vector<node_number>>& populations() const { return populations_; }
   [[nodiscard]] const std::vector<node_number>& elites() const { return elites_; }

@@ -31,6 +31,8 @@ public:
   /// Everything that later selections depend on, mixed into one number.
   [[nodiscard]] virtual std::uint64_t digest() const = 0;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
+  /// Populations that are kept apart; a selection names one.
+  [[nodiscard]] virtual std::uint32_t islands() const { return 1; }
 };
 
 std::unique_ptr<policy> make_policy(const session_settings& settings);

@@ -1,5 +1,6 @@
 #include "actors/synthesis/generator.hpp"
 #include "actors/synthesis/cost.hpp"
+#include "actors/synthesis/learned.hpp"
 #include "actors/synthesis/lower.hpp"
 #include "actors/synthesis/print.hpp"
 #include "actors/synthesis/propose.hpp"
@@ -57,6 +58,8 @@ public:
   }
 
   double estimate(const schedule& s) const override { return estimated_seconds(outlook_, make_plan(lowered_, s, outlook_.compiler)); }
+
+  std::vector<float> describe(const attempt& parent, const schedule& to, const transformation& edge) const override { return proposal_view(outlook_).row(parent, to, edge); }
 
   std::vector<std::pair<schedule, transformation>> moves(const context& given, rng draw) const override {
     std::vector<std::pair<schedule, transformation>> all;

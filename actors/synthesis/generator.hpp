@@ -15,6 +15,8 @@
 
 namespace kevolve::synthesis {
 
+struct learned_policy;
+
 /// One remembered attempt, as a memory operator selected it: what was tried, what came of it, what it gained over its own parent.
 struct attempt {
   schedule printed_from;
@@ -38,6 +40,7 @@ struct context {
   std::vector<attempt> siblings;        // the parent's other children, newest first (siblings, combined)
   std::vector<schedule> priors;         // injected: leaders of like operators, skills
   std::shared_ptr<const std::vector<skill>> skills; // how transformations did in earlier sessions on like operators; null: nothing known
+  std::shared_ptr<const learned_policy> learned; // ranks single transformations; null: the rules do
   std::vector<std::string> refused;     // candidate ids known to the session: proposing one again is a wasted draw
   std::function<bool(const candidate_id&)> is_known; // the same asked one by one (a session may know 100,000); empty: only `refused`
 };
@@ -62,6 +65,8 @@ public:
   [[nodiscard]] virtual double estimate(const schedule&) const { return 0; }
   /// What `propose` would try, the most wanted first, unprinted: some of it may not apply or change nothing.
   [[nodiscard]] virtual std::vector<std::pair<schedule, transformation>> moves(const context&, rng) const { return {}; }
+  /// What a learned policy sees of a proposal (learned.hpp). Empty: no opinion.
+  [[nodiscard]] virtual std::vector<float> describe(const attempt& /*parent*/, const schedule& /*to*/, const transformation&) const { return {}; }
   /// One new schedule: one transformation of the parent with a reason (or a crossover, a prior, a fresh start), printed. Never returns a
   /// candidate whose id is in `refused`; errc::refused when the neighbourhood is exhausted.
   [[nodiscard]] virtual result<proposal> propose(const context& given, rng draw) const = 0;

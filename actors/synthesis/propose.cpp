@@ -1,6 +1,7 @@
 #include "actors/synthesis/propose.hpp"
 #include "actors/synthesis/blocks.hpp"
 #include "actors/synthesis/fusion.hpp"
+#include "actors/synthesis/learned.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -227,8 +228,9 @@ double credit(const move& m, const context& given) {
   return 1;
 }
 
+/// What this session's history says of a move: a factor.
 double remembered(const move& m, const context& given) {
-  double w = m.weight * credit(m, given);
+  double w = 1;
   for (const auto& s : given.siblings) {
     const bool lost = s.result != outcome::passed || s.gain < 0.99;
     if (s.edge.summary == m.edge.summary)
@@ -242,6 +244,21 @@ double remembered(const move& m, const context& given) {
     w *= t.result == outcome::passed && t.gain > 1.02 ? 1.5 : t.gain < 0.98 ? 0.6 : 1;
   }
   return w;
+}
+
+/// A softmax over what the learned policy expects of each; its reasons say so.
+void weigh_by_value(std::vector<move>& moves, const outlook& o, const context& given) {
+  proposal_view view(o);
+  std::vector<double> expected;
+  for (const auto& m : moves)
+    expected.push_back(given.learned->value.predict(view.row(*given.parent, m.to, m.edge)));
+  const double best = expected.empty() ? 0 : *std::max_element(expected.begin(), expected.end());
+  for (std::size_t i = 0; i < moves.size(); ++i) {
+    char text[80];
+    std::snprintf(text, sizeof text, " (the learned policy expects %.2fx)", std::exp(expected[i]));
+    moves[i].edge.reason += text;
+    moves[i].weight = std::exp((expected[i] - best) / given.learned->temperature);
+  }
 }
 
 /// Sampling without replacement, in proportion to the weights (Efraimidis and Spirakis 2006).
@@ -302,8 +319,10 @@ std::vector<move> ranked(const outlook& o, const context& given, rng& draw) {
   std::vector<move> rest;
   if (!fresh) {
     rest = neighbourhood(o, parent->printed_from, given.parent);
+    if (given.learned)
+      weigh_by_value(rest, o, given);
     for (auto& m : rest)
-      m.weight = remembered(m, given);
+      m.weight *= remembered(m, given) * (given.learned ? 1 : credit(m, given));
     shuffle_by_weight(rest, draw);
   }
   first.insert(first.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));

@@ -115,7 +115,7 @@ TEST_CASE("the memory operator follows what there is to remember, and stagnation
   auto tally = [&](node_number parent, std::uint32_t since) {
     std::map<memory_operator, int> counted;
     for (std::uint64_t i = 0; i < 2000; ++i)
-      ++counted[choose_memory(t, {parent}, {since, 20}, 0, {}, rng(1, i, "memory")).memory];
+      ++counted[choose_memory(t, {parent}, {since, 20}, {.p = 0}, {}, rng(1, i, "memory")).memory];
     return counted;
   };
   CHECK(tally(0, 0)[memory_operator::siblings] == 2000); // the root has children and no line
@@ -132,10 +132,50 @@ TEST_CASE("priors go in with the given probability, the first ones more often") 
   t.add(no_node, no_node);
   std::map<std::string, int> counted;
   for (std::uint64_t i = 0; i < 4000; ++i)
-    ++counted[choose_memory(t, {0}, {0, 20}, 0.25, {"a", "b", "c"}, rng(1, i, "memory")).prior];
+    ++counted[choose_memory(t, {0}, {0, 20}, {.p = 0.25}, {"a", "b", "c"}, rng(1, i, "memory")).prior];
   CHECK(counted[""] > 2800);
   CHECK(counted[""] < 3200);
   CHECK(counted["a"] > counted["b"]);
   CHECK(counted["b"] > counted["c"]);
   CHECK(counted["c"] > 0);
+}
+
+TEST_CASE("p that adapts follows the record of this session, the node and stagnation") {
+  tree_node fresh, tried;
+  tried.children = 24;
+  const injection start{.adaptive = true, .skills = true};
+  const stagnation none{0, 20};
+  CHECK(injection_odds(start, none, fresh) == doctest::Approx(1));
+  auto helped = start, misled = start;
+  helped.seen = {20, 10, 20, 2};
+  misled.seen = {40, 0, 20, 8};
+  CHECK(injection_odds(helped, none, fresh) == doctest::Approx(1));
+  CHECK(injection_odds(misled, none, fresh) < 0.2);
+  CHECK(injection_odds(start, none, tried) == doctest::Approx(0.25));
+  CHECK(injection_odds(start, {30, 20}, fresh) == doctest::Approx(0.5));
+  CHECK(injection_odds(start, {40, 20}, fresh) == 0); // a clean slate for all
+  auto seeking = start;
+  seeking.islands = 3;
+  seeking.island = 1;
+  CHECK(injection_odds(seeking, none, fresh) == doctest::Approx(1));
+  seeking.island = 2;
+  CHECK(injection_odds(seeking, none, fresh) == 0); // this one finds out for itself
+  CHECK(injection_odds({.p = 0.3}, {40, 20}, tried) == doctest::Approx(0.3)); // fixed: as it was
+}
+
+TEST_CASE("skills are kept from as many proposals as p says, and from none where p does not decide on them") {
+  tree t;
+  t.add(no_node, no_node);
+  const auto unprimed = [&](const injection& how) {
+    int n = 0;
+    for (std::uint64_t i = 0; i < 1000; ++i)
+      n += choose_memory(t, {0}, {0, 20}, how, {}, rng(1, i, "memory")).unprimed;
+    return n;
+  };
+  CHECK(unprimed({.p = 0.25, .skills = true}) == 0);
+  CHECK(unprimed({.p = 0.25, .skills = false, .skills_by_p = true}) == 0);
+  const int kept = unprimed({.p = 0.25, .skills = true, .skills_by_p = true});
+  CHECK(kept > 680);
+  CHECK(kept < 820);
+  CHECK(unprimed({.adaptive = true, .skills = true}) == 0); // a node that nobody tried yet
 }

@@ -155,13 +155,13 @@ TEST_CASE("a synthesizer that is not configured is named, with those that are") 
   CHECK(has(refused.err, "found 'anthropic', expected generator"));
 }
 
-TEST_CASE("what later versions bring is refused by name, not half done") {
+TEST_CASE("nothing to learn from, and nothing to search for, are said") {
   place p;
-  for (const std::string word : {"train"}) {
-    auto r = p.run({word});
-    CHECK(r.status == 2);
-    CHECK(r.err == "kevolve: " + word + ": not in this version\n");
-  }
+  const auto nothing = p.run({"train"});
+  CHECK(nothing.status == 1);
+  CHECK(has(nothing.err, "found 0 measured edges, expected at least 50"));
+  CHECK(p.run({"train", "--landscape", "nowhere.jsonl"}).status != 0);
+  CHECK(p.run({"bench", "compounding", "--operators", "rms_norm_h4096"}).status == 2);
   CHECK(p.run({"bench", "simulate", "--seeds", "2"}).status == 0);
   CHECK(p.run({"kb", "search"}).status == 2);
 }

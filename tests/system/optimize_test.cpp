@@ -207,3 +207,39 @@ TEST_CASE("kill -9 at random moments, then resume: nothing is lost and nothing c
   for (const char* fault : {"bad_rounds", "prefix_changed", "fold_differs", "wrong_count", "lost", "twice", "damaged", "orphans", "trees_differ", "replays_failed"})
     CHECK_MESSAGE(answer[fault] == 0, fault);
 }
+
+TEST_CASE("a policy is learnt from recorded landscapes, judged on what it did not see, and used where it is asked for") {
+  const place p;
+  const std::string folder = std::string(KEVOLVE_SOURCE_DIR) + "/tests/system/landscapes/";
+  const auto trained = p.run({"train", "--landscape", folder + "rms_norm_h4096.jsonl", folder + "softmax_n4096.jsonl", folder + "gelu_tanh_bias_n3072.jsonl", "--evaluate", "--seeds", "6", "--evaluations", "20", "--json"});
+  REQUIRE(trained.status == 0);
+  const auto said = json::parse(trained.out);
+  CHECK(said["trained_on"]["families"] == 3);
+  CHECK(said["held_out"]["operators"].size() == 3);
+  for (const auto& row : said["held_out"]["operators"]) {
+    CHECK(row["edges"].get<int>() > 0);
+    CHECK(row["edges"].get<int>() < said["trained_on"]["edges"].get<int>());
+    CHECK(row["rules"]["mean_evaluations"].get<double>() >= 1);
+  }
+  CHECK(said["used_by_default"] == said["held_out"]["beats_rules"]);
+  CHECK(std::filesystem::exists(said["file"].get<std::string>()));
+
+  const auto with = p.run({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", "8", "--baselines", "none", "--seed", "1", "--policy-model", "on", "--in-flight", "1", "--json"});
+  REQUIRE(with.status == 0);
+  const auto without = p.run({"optimize", "rms_norm_h4096", "--workload", "decode_256", "--evaluations", "2", "--baselines", "none", "--seed", "1", "--policy-model", "off", "--json"});
+  REQUIRE(without.status == 0);
+  const auto memory = kb::store::open(p.at / "data", kb::access::read_only);
+  REQUIRE(memory);
+  const auto log = (*memory)->events(json::parse(with.out)["session"]);
+  REQUIRE(log);
+  CHECK(!std::get<session_opened>(log->front()).policy_model.empty()); // whole, so that a resumed session proposes the same
+  std::string by_policy;
+  for (const event& e : *log)
+    if (const auto* added = std::get_if<candidate_added>(&e); added && added->edge.reason.find("the learned policy expects") != std::string::npos)
+      by_policy = added->what.id;
+  REQUIRE(!by_policy.empty());
+  CHECK(p.run({"explain", by_policy}).out.find("the learned policy expects") != std::string::npos);
+  const auto ruled = (*memory)->events(json::parse(without.out)["session"]);
+  REQUIRE(ruled);
+  CHECK(std::get<session_opened>(ruled->front()).policy_model.empty());
+}

@@ -1,0 +1,40 @@
+// Does what other sessions learnt help a new one? Cold searches (an empty store) against warm ones (a store that knows all other families), on the
+// same operator with the same seed. Recorded runs in, table out. Pure.
+#pragma once
+
+#include "protocol/event.hpp"
+#include "scheduler/table.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace kevolve::scheduler {
+
+/// One search, evaluation by evaluation.
+struct course {
+  std::vector<double> best;               // root's time / best time so far
+  std::vector<std::uint32_t> strategies;  // distinct ones so far, of candidates that passed and are not slower than the root
+
+  /// Evaluations until `best` reaches `speed`; infinite: never.
+  [[nodiscard]] double needed(double speed) const;
+};
+/// A session's, from its log.
+course course_of(const std::vector<event>& log);
+nlohmann::ordered_json to_json(const course& c);
+course course_of_json(const nlohmann::ordered_json& text);
+
+/// Cold and warm runs of one operator, by seed.
+struct compounding_runs {
+  std::string name;
+  std::vector<course> cold, warm;
+};
+
+/// Per operator and over all (geometric means; 95 % intervals by resampling operators and seeds): evaluations to 95 % of the cold run's best, cold
+/// and warm, a run that never gets there counted at its whole length and said; best result, warm over cold; distinct strategies at equal numbers of
+/// evaluations, warm over cold.
+nlohmann::ordered_json compounding_summary(const std::vector<compounding_runs>& all);
+/// With the published experiment's figures beside them.
+std::string compounding_table(const nlohmann::ordered_json& summary, const style& look);
+
+} // namespace kevolve::scheduler
