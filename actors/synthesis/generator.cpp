@@ -59,7 +59,11 @@ public:
 
   double estimate(const schedule& s) const override { return estimated_seconds(outlook_, make_plan(lowered_, s, outlook_.compiler)); }
 
-  std::vector<float> describe(const attempt& parent, const schedule& to, const transformation& edge) const override { return proposal_view(outlook_).row(parent, to, edge); }
+  std::vector<float> describe(const attempt& parent, const schedule& to, const transformation& edge) const override {
+    if (!view_)
+      view_.emplace(outlook_);
+    return view_->row(parent, to, edge);
+  }
 
   std::vector<std::pair<schedule, transformation>> moves(const context& given, rng draw) const override {
     std::vector<std::pair<schedule, transformation>> all;
@@ -103,6 +107,7 @@ private:
   target on_;
   program lowered_;
   outlook outlook_;
+  mutable std::optional<proposal_view> view_; // made when it is first asked for: what it knows of an operator costs a plan
 };
 
 } // namespace

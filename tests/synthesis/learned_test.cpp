@@ -104,7 +104,7 @@ TEST_CASE("a policy survives its bytes; others' bytes are errors") {
 }
 
 TEST_CASE("every proposal becomes a row of the features that are named") {
-  const auto writer = writer_of("softmax");
+  const auto writer = writer_of("rms_norm");
   context given;
   given.parent = parent_of(*writer);
   const auto moves = writer->moves(given, rng(3));
@@ -117,7 +117,7 @@ TEST_CASE("every proposal becomes a row of the features that are named") {
 }
 
 TEST_CASE("what a policy expects comes first, history still counts, and the reason says who chose") {
-  const auto writer = writer_of("softmax");
+  const auto writer = writer_of("rms_norm");
   context given;
   given.parent = parent_of(*writer);
   for (const std::string verb : {"unroll", "prefetch"}) {
