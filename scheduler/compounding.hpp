@@ -31,7 +31,7 @@ struct compounding_runs {
 };
 
 /// Per operator and over all (geometric means; 95 % intervals by resampling operators and seeds): evaluations to 95 % of the cold run's best, cold
-/// and warm, a run that never gets there counted at its whole length and said; best result, warm over cold; distinct strategies at equal numbers of
+/// and warm, a run that never gets there counted at the longer of both runs and said; best result, warm over cold; distinct strategies at equal numbers of
 /// evaluations, warm over cold.
 nlohmann::ordered_json compounding_summary(const std::vector<compounding_runs>& all);
 /// With the published experiment's figures beside them.
