@@ -19,16 +19,8 @@ namespace fs = std::filesystem;
 namespace kevolve::agent {
 namespace {
 
-/// kevolve-NAMESPACE-PID-NAME. A process number means something in its own namespace of processes only; containers may share a group's folder.
-const std::string& prefix() {
-  static const std::string text = [] {
-    std::error_code failed;
-    std::string space = fs::read_symlink("/proc/self/ns/pid", failed).string(); // pid:[4026531836]
-    std::erase_if(space, [](char c) { return c < '0' || c > '9'; });
-    return "kevolve-" + space + "-";
-  }();
-  return text;
-}
+/// kevolve-NAMESPACE-PID-NAME.
+std::string prefix() { return "kevolve-" + process_space() + "-"; }
 
 /// A mounted hierarchy, and the folder of our own group in it.
 struct hierarchy {

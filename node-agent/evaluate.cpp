@@ -8,6 +8,7 @@
 #include "node-agent/oracle.hpp"
 #include "node-agent/roofs.hpp"
 #include "node-agent/trace.hpp"
+#include "node-agent/workspace.hpp"
 #include "node-agent/yardstick.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/digest.hpp"
@@ -166,6 +167,8 @@ result<void> host::begin() {
   if (settings_.compile_slots == 0)
     settings_.compile_slots = static_cast<unsigned>(cores.size());
   compiles_ = !find_command(settings_.compiler).empty();
+  for (const char* prefix : {"kevolve-compile-", "kevolve-run-"})
+    scratch::sweep(prefix);
   compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.cache_bytes, settings_.compile_slots, gate_, settings_.off);
   for (unsigned i = 0; i < slots; ++i) {
     judge_setup setup;

@@ -444,6 +444,16 @@ std::filesystem::path find_bubblewrap() {
   return installed.empty() ? find_beside_executable("libexec/bwrap") : installed;
 }
 
+const std::string& process_space() {
+  static const std::string digits = [] {
+    std::error_code failed;
+    std::string space = std::filesystem::read_symlink("/proc/self/ns/pid", failed).string(); // pid:[4026531836]
+    std::erase_if(space, [](char c) { return c < '0' || c > '9'; });
+    return space;
+  }();
+  return digits;
+}
+
 std::filesystem::path find_beside_executable(const std::filesystem::path& relative) {
   std::error_code failed;
   std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe", failed).parent_path();

@@ -95,6 +95,9 @@ std::filesystem::path find_bubblewrap();
 /// Monotonic seconds.
 double now_s() noexcept;
 
+/// Our namespace of processes, as digits: process numbers mean something in it only, and containers may share folders.
+const std::string& process_space();
+
 /// Walks up from this executable's folder until `relative` exists there or under share/kevolve; empty when nowhere.
 std::filesystem::path find_beside_executable(const std::filesystem::path& relative);
 

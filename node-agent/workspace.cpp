@@ -1,6 +1,10 @@
 #include "node-agent/workspace.hpp"
 
+#include "node-agent/process.hpp"
+
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
@@ -58,7 +62,7 @@ result<std::string> read_made_in(const fs::path& folder, const std::string& name
 
 result<fs::path> scratch::make(const std::string& prefix) {
   std::error_code ignored;
-  std::string name = (fs::temp_directory_path(ignored) / (prefix + "XXXXXX")).string();
+  std::string name = (fs::temp_directory_path(ignored) / (prefix + process_space() + "-" + std::to_string(::getpid()) + "-XXXXXX")).string();
   if (!::mkdtemp(name.data()))
     return error{errno == ENOSPC ? errc::full : errc::io, "cannot make a folder '" + name + "': " + std::strerror(errno)};
   return fs::path(name);
@@ -67,6 +71,20 @@ result<fs::path> scratch::make(const std::string& prefix) {
 scratch::~scratch() {
   std::error_code ignored;
   fs::remove_all(folder_, ignored);
+}
+
+std::size_t scratch::sweep(const std::string& prefix) {
+  std::size_t removed = 0;
+  std::error_code failed;
+  const std::string ours = prefix + process_space() + "-";
+  for (fs::directory_iterator each(fs::temp_directory_path(failed), failed), end; !failed && each != end; each.increment(failed)) {
+    const std::string name = each->path().filename().string();
+    const int pid = name.starts_with(ours) ? std::atoi(name.c_str() + ours.size()) : 0;
+    std::error_code ignored;
+    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH && each->is_directory(ignored) && !each->is_symlink(ignored))
+      removed += fs::remove_all(each->path(), ignored) > 0;
+  }
+  return removed;
 }
 
 } // namespace kevolve::agent

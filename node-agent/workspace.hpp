@@ -23,6 +23,8 @@ result<std::string> read_made_in(const std::filesystem::path& folder, const std:
 class scratch {
 public:
   static result<std::filesystem::path> make(const std::string& prefix);
+  /// Removes those of owners that were killed, and says how many.
+  static std::size_t sweep(const std::string& prefix);
   explicit scratch(std::filesystem::path folder) : folder_(std::move(folder)) {}
   scratch(const scratch&) = delete;
   scratch& operator=(const scratch&) = delete;

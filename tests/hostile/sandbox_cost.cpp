@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   std::atomic<bool> never{false};
   defences_off open_symbols;
   open_symbols.add(defence::symbols);
-  compile_pool compilers(folder, 1, gate, open_symbols);
+  compile_pool compilers(folder, 0, 1, gate, open_symbols);
   const auto honest = compilers.compile(program_of("extern \"C\" int kevolve_run(const kevolve_tensor* in, kevolve_tensor* out, const kevolve_int64* axes, void*, void*) { return "
                                                    "honest_rows(in, out, axes); }\n"), 60, never);
   const auto bomb = compilers.compile(program_of(R"(#include <csignal>

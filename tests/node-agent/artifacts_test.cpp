@@ -1,11 +1,16 @@
 #include "node-agent/artifacts.hpp"
+#include "node-agent/process.hpp"
+#include "node-agent/workspace.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -110,4 +115,39 @@ TEST_CASE("several writers in one folder keep the bound together, and each sees 
   artifact_store last(where.at, 20'000);
   REQUIRE(last.keep(last.file(key_of(99), ".vec"), "x").has_value());
   CHECK(held(where.at) <= 20'000);
+}
+
+TEST_CASE("folders whose owner was killed are swept, and nobody else's") {
+  const std::string prefix = "kevolve-sweeptest-";
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t owner = ::fork();
+  REQUIRE(owner >= 0);
+  if (owner == 0) {
+    const auto made = scratch::make(prefix);
+    if (made)
+      std::ofstream(*made / "kernel.cpp") << "x";
+    const std::string name = made ? made->string() : "";
+    (void)!::write(ends[1], name.data(), name.size());
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(owner, nullptr, 0);
+  std::string name(4096, '\0');
+  name.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(ends[0], name.data(), name.size()))));
+  ::close(ends[0]);
+  ::close(ends[1]);
+  REQUIRE(fs::is_directory(name));
+  const auto ours = scratch::make(prefix);
+  REQUIRE(ours.has_value());
+  const scratch goes(*ours);
+  const fs::path elsewhere = fs::temp_directory_path() / (prefix + "1-" + std::to_string(owner) + "-abcdef"), link = fs::temp_directory_path() / (prefix + process_space() + "-" + std::to_string(owner) + "-link");
+  fs::create_directory(elsewhere); // of another namespace: whether its owner lives cannot be known
+  fs::create_directory_symlink(elsewhere, link);
+  CHECK(scratch::sweep(prefix) == 1);
+  CHECK(!fs::exists(name));
+  CHECK(fs::exists(*ours));
+  CHECK(fs::exists(elsewhere));
+  CHECK(fs::is_symlink(link));
+  fs::remove(link);
+  fs::remove(elsewhere);
 }

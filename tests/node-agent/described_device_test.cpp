@@ -55,7 +55,7 @@ struct bench {
 struct workplace {
   bench here;
   pause_gate gate;
-  compile_pool compilers{here.at / "cache", 2, gate};
+  compile_pool compilers{here.at / "cache", 0, 2, gate};
   std::unique_ptr<described_device> device;
   result<void> began = {};
 
