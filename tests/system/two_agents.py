@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""How much faster two agents are than one: a session of so many evaluations, each agent bound to a core of its own with one device slot, compiles warm.
+
+Usage: two_agents.py KEVOLVE [--evaluations 40] [--repeat 3]. Each run has a store of its own (nothing is answered from an earlier one); the agents' artifacts are kept from a first
+run of either kind, which is not counted. Runs alternate, so that a host whose speed drifts counts for both. Prints each run and the ratio of the medians. Not among the tests, since
+nothing there depends on time. Python's standard library alone.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from fleet import Fleet, until
+
+OPERATOR = ["submit", "rms_norm_h4096", "--workload", "decode_256", "--baselines", "none", "--seed", "7"]
+
+
+def run(agents, caches):
+    with Fleet(chosen.kevolve) as fleet:
+        program = pathlib.Path(fleet.kevolve).parent / "kevolve-agent"
+        for core in range(agents):
+            fleet.start(f"agent{core}", ["taskset", "-c", core, program, "--scheduler", fleet.endpoint, "--key", fleet.at / "fleet.key", "--cache", caches / str(core), "--python", "none",
+                                         "--name", f"core{core}"])
+        until(lambda: len(fleet.agents()) == agents, 120, "the agents register")
+        began = time.monotonic()
+        session = json.loads(fleet.ask(*OPERATOR, "--evaluations", chosen.evaluations).stdout)[0]["session"]
+        at = {}
+
+        def over():
+            shown = fleet.show(session)
+            if shown.get("evaluations", 0) >= chosen.evaluations:
+                at.setdefault("searched", time.monotonic() - began)
+            return shown if shown.get("state") == "finished" or shown.get("stopped_by") else None
+
+        shown = until(over, 600, "the session ends")
+        return at.get("searched", time.monotonic() - began), shown["evaluations"]
+
+
+def main():
+    if (os.cpu_count() or 1) < 2:
+        sys.exit("two cores are needed")
+    caches = pathlib.Path(tempfile.mkdtemp(prefix="kevolve-two-", dir="/var/tmp"))
+    took = {1: [], 2: []}
+    try:
+        for i in range(chosen.repeat + 1):
+            for agents in (1, 2):
+                seconds, evaluations = run(agents, caches)
+                print(f"{agents} agent{'s' if agents > 1 else ' '}  {seconds:6.1f} s for {evaluations} evaluations{'' if i else '  (compiles, not counted)'}", flush=True)
+                if i:
+                    took[agents].append(seconds)
+    finally:
+        shutil.rmtree(caches, ignore_errors=True)
+    one, two = statistics.median(took[1]), statistics.median(took[2])
+    print(f"medians {one:.1f} s and {two:.1f} s: two agents take {two / one:.2f} of the time")
+
+
+options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+options.add_argument("kevolve")
+options.add_argument("--evaluations", type=int, default=40)
+options.add_argument("--repeat", type=int, default=3)
+chosen = options.parse_args()
+main()
