@@ -199,6 +199,26 @@ bool row_work(std::string_view name, const reader& in, node_work& out) {
   return true;
 }
 
+/// Sums whose parts the data say: segments, bags, scattered additions. Shapes tell how long a part is on average; the longest of so many, where they
+/// are cut at random, is longer by about the logarithm of their number.
+bool grouped_work(std::string_view name, const reader& in, node_work& out) {
+  double added = 0;
+  if (name == "segment_reduce")
+    added = count_of(in.shape("data"));
+  else if (name.find("embedding_bag") != std::string_view::npos)
+    added = count_of(in.shape("indices")) * at_end(in.shape("weight"), 1);
+  else if (name == "scatter_add" || name == "scatter_reduce")
+    added = count_of(in.shape("src"));
+  else if (name == "index_add" || name == "index_reduce")
+    added = count_of(in.shape("source"));
+  else
+    return false;
+  const auto shape = in.result();
+  const double parts = shape.empty() ? 1 : std::max<double>(1, static_cast<double>(shape[0])), results = std::max(1.0, count_of(shape));
+  out = {added, 0, std::min(std::max(1.0, added / results * parts), std::max(1.0, added / results) * (1 + std::log(parts))), false, false};
+  return true;
+}
+
 } // namespace
 
 shapes_of_values shapes_of(const graph& g, const axis_binding& axes) {
@@ -224,7 +244,7 @@ node_work work_of(const graph_node& node, const shapes_of_values& shapes, const 
   reader in{node, shapes, axes};
   if (std::find(std::begin(moving), std::end(moving), name) != std::end(moving))
     return out;
-  if (product_work(name, in, out) || row_work(name, in, out))
+  if (product_work(name, in, out) || row_work(name, in, out) || grouped_work(name, in, out))
     return out;
   double results = count_of(in.result());
   bool pairwise = (name == "max" || name == "min") && in.find("other"); // max.other is element-wise

@@ -194,6 +194,54 @@ TEST_CASE("where the operator itself is ill-conditioned the row's slack says so,
   CHECK(e->outputs[0].slack[0] < 1e-2);
 }
 
+TEST_CASE("sums whose parts the data say are allowed what a float32 sum of the longest part loses, in any order") {
+  problem p;
+  constexpr std::int64_t rows = 32'768, width = 4;
+  p.op.name = "jagged_mean";
+  p.op.axes = {{"B", axis_kind::variable, 0, {}, {}}, {"T", axis_kind::constant, rows, {}, {}}, {"D", axis_kind::constant, width, {}, {}}};
+  p.op.inputs = {{"values", false, {"T", "D"}, dtype::float32, {}}, {"offsets", false, {"B + 1"}, dtype::int64, {}}};
+  p.op.outputs = {{"out", false, {"B", "D"}, dtype::float32, {}}};
+  p.op.distributions = {{"offsets", distribution_kind::ascending, 0, rows + 1}};
+  p.op.tolerated = {1e-5, 1e-4, 1};
+  graph g;
+  g.inputs = {{"values", dtype::float32, {"T", "D"}}, {"offsets", dtype::int64, {"B + 1"}}};
+  g.nodes = {{"aten.segment_reduce.default",
+              {{"data", of("values")}, {"reduce", text("mean")}, {"offsets", of("offsets")}, {"axis", whole(0)}, {"unsafe", flag(true)}, {"initial", number(0)}},
+              {{"out", dtype::float32, {"B", "D"}}}}};
+  g.outputs = {"out"};
+  p.op.traced = g;
+  p.workloads = {{"id-1", "small", {{"B", 3}}, {}, std::nullopt}};
+  for (const std::int64_t parts : {3, 257})
+    for (const case_kind kind : {case_kind::random, case_kind::cancelling, case_kind::large})
+      for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+        CAPTURE(seed);
+        auto e = expect(p.op, {{{"B", parts}}, kind, seed, 1, false, {}}, {});
+        REQUIRE(e);
+        const auto* values = reinterpret_cast<const float*>(e->inputs[0].data());
+        const auto* offsets = reinterpret_cast<const std::int64_t*>(e->inputs[1].data());
+        for (const std::int64_t accumulators : {1, 4, 64}) {
+          std::vector<float> out(static_cast<std::size_t>(parts * width), 0.f);
+          for (std::int64_t b = 0; b < parts; ++b)
+            for (std::int64_t d = 0; d < width; ++d) {
+              std::vector<float> sums(static_cast<std::size_t>(accumulators), 0.f);
+              for (std::int64_t t = offsets[b]; t < offsets[b + 1]; ++t)
+                sums[static_cast<std::size_t>((t - offsets[b]) % accumulators)] += values[t * width + d];
+              float total = 0;
+              for (const float sum : sums)
+                total += sum;
+              if (offsets[b + 1] > offsets[b])
+                out[static_cast<std::size_t>(b * width + d)] = total / static_cast<float>(offsets[b + 1] - offsets[b]);
+            }
+          const auto right = compare(e->outputs[0], std::as_bytes(std::span(out)), p.op.tolerated);
+          CHECK_MESSAGE(right.agrees, right.first_failure);
+          if (kind == case_kind::random && offsets[2] - offsets[1] > 1) {
+            out[static_cast<std::size_t>(width)] += 0.5f; // as if some of its rows were not there
+            CHECK_FALSE(compare(e->outputs[0], std::as_bytes(std::span(out)), p.op.tolerated).agrees);
+          }
+        }
+      }
+}
+
 TEST_CASE("the cost counts each input and output once, and only what is read") {
   auto p = scaled_problem();
   auto axes = *bind_axes(p.op, {{"M", 10}});
