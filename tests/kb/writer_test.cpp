@@ -51,6 +51,21 @@ private:
 
 } // namespace
 
+/// Text that zstd makes little smaller.
+static std::string noise(std::size_t bytes, rng& draw) {
+  std::string text;
+  while (text.size() < bytes)
+    text += static_cast<char>('!' + draw.below(90));
+  return text;
+}
+
+static candidate of_source(node_number n, std::string text) {
+  candidate c = samples::made(1, n, 0);
+  c.sources = {{"kernel.cpp", std::move(text)}};
+  c.id = candidate_hash(c);
+  return c;
+}
+
 /// What this process has mapped of the file, in bytes of address space.
 static std::uint64_t mapped(const std::filesystem::path& file) {
   std::ifstream maps("/proc/self/maps");
@@ -238,13 +253,7 @@ TEST_CASE("a record that a full disk takes only in part is no fault of the disk"
   std::uint64_t durable = 1;
   result<std::uint64_t> last{0};
   for (node_number n = 0; last && n < 50; ++n) { // large and as good as random: one write of many pages each, the last of which does not fit
-    candidate c = samples::made(1, n, 0);
-    std::string noise;
-    while (noise.size() < 300'000)
-      noise += static_cast<char>('!' + draw.below(90));
-    c.sources = {{"kernel.cpp", noise}};
-    c.id = candidate_hash(c);
-    last = put(*memory, "s", samples::added(n, c));
+    last = put(*memory, "s", samples::added(n, of_source(n, noise(300'000, draw))));
     durable += last.has_value();
   }
   REQUIRE(!last.has_value());
@@ -282,13 +291,7 @@ TEST_CASE("what is not durable yet is bounded, and one event larger than the bou
   REQUIRE(memory->flush().has_value());
   std::atomic<bool> is_there{false};
   rng draw(4);
-  candidate large = samples::made(1, 9, 0);
-  std::string noise;
-  while (noise.size() < 20'000)
-    noise += static_cast<char>('!' + draw.below(90));
-  large.sources = {{"kernel.cpp", noise}};
-  large.id = candidate_hash(large);
-  memory->append("s", samples::added(3, large), [&](result<std::uint64_t> at) { is_there = at.has_value(); });
+  memory->append("s", samples::added(3, of_source(9, noise(20'000, draw))), [&](result<std::uint64_t> at) { is_there = at.has_value(); });
   REQUIRE(memory->flush().has_value());
   CHECK(is_there);
   CHECK(memory->events("s")->size() == 5);
@@ -332,17 +335,11 @@ TEST_CASE("the map grows past what one group may take, again and again") {
   auto memory = open_store(where.path(), kb::access::read_write, options);
   REQUIRE(put(*memory, "s", samples::opened("s")).has_value());
   rng draw(6);
-  std::string noise;
-  while (noise.size() < 600'000)
-    noise += static_cast<char>('!' + draw.below(90));
+  const std::string text = noise(600'000, draw);
   std::atomic<unsigned> durable{0};
   constexpr node_number many = 200; // 100 MB
-  for (node_number n = 0; n < many; ++n) {
-    candidate c = samples::made(1, n, 0);
-    c.sources = {{"kernel.cpp", std::to_string(n) + noise}};
-    c.id = candidate_hash(c);
-    memory->append("s", samples::added(n, c), [&](result<std::uint64_t> at) { durable += at.has_value(); });
-  }
+  for (node_number n = 0; n < many; ++n)
+    memory->append("s", samples::added(n, of_source(n, std::to_string(n) + text)), [&](result<std::uint64_t> at) { durable += at.has_value(); });
   REQUIRE(memory->flush().has_value());
   CHECK(durable == many);
   const std::uint64_t map = mapped(where.path() / "data.mdb");
