@@ -21,7 +21,7 @@ import time
 
 from fleet import Fleet, until
 
-# weight: what a gain is worth. The first two differ in weight alone, as far as operators can; bucketize has little headroom left by the roof's measure.
+# weight: what a gain is worth. The first two differ in weight alone, as far as operators can.
 OPERATORS = {"rms_norm_h4096": 8, "rms_norm_h8192": 1, "softmax_n4096": 4, "gelu_tanh_bias_n3072": 2, "transpose_n2048": 2, "matmul_k512_n512": 1}
 SUBMITTED = "layer_norm_h1024"
 
@@ -143,13 +143,15 @@ def drain(fleet, name):
 
 def kill_judge(fleet, _):
     judges = [pid for pid, (name, *_) in children_of({fleet.pid("agent").pid}).items() if name.startswith("kevolve-judge")]
-    if judges:
-        os.kill(judges[0], signal.SIGKILL)
+    if not judges:
+        return False
+    os.kill(judges[0], signal.SIGKILL)
+    return True
 
 
 def fill(fleet, _):
     if not fleet.mounted:
-        return
+        return False
     filler = fleet.disk / "filler"
     with open(filler, "wb", buffering=0) as file:
         block = bytes(1 << 20)
@@ -160,6 +162,7 @@ def fill(fleet, _):
             pass
     time.sleep(10)
     filler.unlink()
+    return True
 
 
 FAULTS = [("the scheduler is killed", kill, "scheduler"), ("the agent is killed", kill, "agent"), ("a judge is killed", kill_judge, ""), ("the scheduler stands still for 10 s", stop, "scheduler"),
@@ -246,13 +249,15 @@ def main():
                     rows = until(fleet.standing, 60, "the standing list answers")
                     before_change = {row["name"]: row["sessions"] for row in rows}
                     resting = [row["name"] for row in rows if row["worth"] == 0]
-                    halve_roofs(fleet)
+                    if halve_roofs(fleet) == 0:
+                        problems.append("the device did not change: the agent keeps no roofs")
                     notes.append(f"the device changed after {at():.0f} s: {len(resting)} of {len(rows)} rested then")
             if at() >= next_fault:
                 if not kinds:
                     kinds = draw.sample(FAULTS, len(FAULTS))
                 words, act, whom = kinds.pop()
-                act(fleet, whom)
+                if act(fleet, whom) is False:
+                    words += ": could not be made here"
                 faults.append({"at_s": round(at(), 1), "what": words})
                 print(f"{at():7.0f} s  {words}", flush=True)
                 next_fault = max(next_fault + chosen.fault_every, at() + 5)
@@ -284,7 +289,7 @@ def main():
         for session in sessions:
             shown = json.loads(fleet.run("sessions", "show", session["session"], "--data", fleet.at / "data", "--json").stdout)
             evaluations += shown["evaluations"]
-            if shown["evaluations"] > shown.get("proposals", shown["evaluations"]):
+            if shown["evaluations"] > shown["proposals"]:
                 problems.append(f"{session['session']}: {shown['evaluations']} evaluations of {shown['proposals']} proposals")
         for row in rows:
             if row["sessions"] == 0 and chosen.minutes >= 10:
@@ -293,7 +298,8 @@ def main():
               "slopes_per_hour": {what: slope(samples, what) for what in samples[-1] if what != "at_s"}, "samples": samples}
     if chosen.report:
         pathlib.Path(chosen.report).write_text(json.dumps(report, indent=1))
-    print(f"\n{chosen.minutes:g} minutes, {len(faults)} faults, {len(sessions)} sessions, {evaluations} evaluations")
+    made = sum("could not" not in fault["what"] for fault in faults)
+    print(f"\n{chosen.minutes:g} minutes, {made} faults, {len(sessions)} sessions, {evaluations} evaluations")
     print(f"\n{'operator':24} {'weight':>6} {'sessions':>8} {'seconds':>8} {'speedup':>8} {'of the roof':>11} {'no gain':>8}")
     for row in sorted(rows, key=lambda r: -r["seconds"]):
         print(f"{row['name']:24} {row['weight']:6g} {row['sessions']:8} {row['seconds']:8.0f} {row['speedup']:7.2f}x {100 * row['roofline_fraction']:10.0f}% {row['without_gain']:8}")
