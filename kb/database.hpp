@@ -21,11 +21,14 @@ struct database {
   mutable std::shared_mutex map_mutex; // shared: transactions; exclusive: changing the map's size
   pid_t owner = ::getpid();
 
+  /// 0 for a table that may be missing and is.
   MDB_dbi handle(table t) const { return tables[static_cast<std::size_t>(t)]; }
   std::string file() const { return (directory / "data.mdb").string(); }
   /// "…/data.mdb: TABLE, WHERE: PROBLEM", with what to do about damage.
   error problem(table t, const std::string& where, const error& what) const;
 };
+
+struct segment_cache;
 
 /// A read transaction: sees one consistent state for as long as it lives. Keep it short, it holds old pages.
 class reading {
@@ -36,6 +39,8 @@ public:
 
   /// LMDB's record, or nothing. The view lives as long as this.
   result<std::optional<std::string_view>> find(table t, std::string_view key) const;
+  /// The first record at or behind `key`: its key and value.
+  result<std::optional<std::pair<std::string_view, std::string_view>>> find_from(table t, std::string_view key) const;
   /// A row of a view or of `root`, checked and decoded.
   template <class Row>
   result<std::optional<Row>> row(table t, std::string_view key, const std::string& where) const {
@@ -63,10 +68,14 @@ public:
   result<void> scan(table t, std::string_view prefix, const std::function<result<bool>(std::string_view, std::string_view)>& each) const;
 
 private:
+  result<void> from_the_first(table t, std::string_view key, MDB_cursor_op op,
+                              const std::function<result<bool>(std::string_view, std::string_view)>& each) const;
   reading(const database& from, std::shared_lock<std::shared_mutex> lock) : from_(&from), lock_(std::move(lock)) {}
   const database* from_;
   std::shared_lock<std::shared_mutex> lock_;
   lmdb::transaction txn_;
+  friend class segment_reader;
+  mutable std::shared_ptr<segment_cache> cache_; // made when a segment is first read
 };
 
 /// An event as it lies in the log.

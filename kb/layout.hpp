@@ -1,7 +1,9 @@
-// Keys of the store's tables and the rows of its views. The log (`events`) and `candidates` are the truth; `candidate_index`, `sessions`,
+// Keys of the store's tables and the rows of its views. The log (`events`) and `candidates`, with what was sealed of them, are the truth; `candidate_index`, `sessions`,
 // `occurrences`, `evaluations` and `verifications` follow from them. Integers in keys are big-endian, so that order by key is order by number.
 //   events           session 00 position(8)              previous hash(32) sequence(8) + event without a candidate's sources
-//   candidates       number(8)                           the whole candidate, once per id
+//   candidates       number(8)                           sequence(8) of the event that added it + the whole candidate, once per id
+//   event_segments   session 00 last position(8)         event_segment: events that were sealed (segment.hpp), no longer in `events`
+//   candidate_segments  last number(8)                   candidate_segment: the same of candidates
 //   candidate_index  id(32)                              number
 //   sessions         session                             session_row
 //   occurrences      number(8) sequence(8)               use_row
@@ -20,7 +22,8 @@
 
 namespace kevolve::kb {
 
-inline constexpr std::uint32_t schema_version = 1;
+inline constexpr std::uint32_t schema_version = 2; // that is read; 2: something was sealed
+inline constexpr std::uint32_t schema_unsealed = 1;
 inline constexpr std::size_t session_id_bytes_max = 255;
 inline constexpr std::size_t event_fixed_bytes = 40;
 
@@ -48,7 +51,7 @@ std::string key_part(std::string_view text);
 /// One record of `root`, key "store": what this database is.
 struct store_row {
   std::string what = "kevolve store";
-  std::uint32_t schema = schema_version;
+  std::uint32_t schema = schema_unsealed;
   std::int64_t created_ms = 0;
 };
 /// One record of `root`, key "head": the newest event, rewritten by every commit.

@@ -94,13 +94,16 @@ bool is_absent_or_empty(const path& file) {
 }
 
 /// Opens the tables; makes them and the root rows where the database is new.
-result<void> open_tables(database& data, bool create) {
+result<void> open_tables(database& data, bool create, bool writes) {
   lmdb::transaction txn;
-  if (int code = lmdb::transaction::begin(data.env.get(), create ? 0 : MDB_RDONLY, txn))
+  if (int code = lmdb::transaction::begin(data.env.get(), writes ? 0 : MDB_RDONLY, txn))
     return lmdb::failure(code, data.file());
   for (std::size_t i = 0; i < table_count; ++i) {
     const auto t = static_cast<table>(i);
-    const int code = mdb_dbi_open(txn.get(), name_of(t), create ? MDB_CREATE : 0, &data.tables[i]);
+    const bool creates = create || (writes && may_be_missing(t));
+    const int code = mdb_dbi_open(txn.get(), name_of(t), creates ? MDB_CREATE : 0, &data.tables[i]);
+    if (code == MDB_NOTFOUND && may_be_missing(t))
+      continue;
     if (code == MDB_NOTFOUND)
       return error{errc::damaged, fmt::format("{}: is not a kevolve store, or lost its table '{}'; choose another --data, or restore a snapshot",
                                               data.file(), name_of(t))};
@@ -239,7 +242,7 @@ result<opened_file> open_file(const path& directory, bool writes, const store_op
   if (!env)
     return env.error();
   data->env = *std::move(env);
-  KEVOLVE_TRY_VOID(open_tables(*data, fresh));
+  KEVOLVE_TRY_VOID(open_tables(*data, fresh, writes));
   if (fresh || (writes && has_mark(directory, creating_mark)))
     KEVOLVE_TRY_VOID(put_mark(directory, created_mark));
   auto head = read_root(*data);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint8_t record_version = 1;
 constexpr std::uint8_t compressed_flag = 1;
+constexpr int quick_level = 1, thorough_level = 12; // zstd's
 
 void put_u32(char* out, std::uint32_t value) {
   for (int i = 0; i < 4; ++i)
@@ -43,11 +44,12 @@ struct zstd_freer {
 
 const char* name_of(table t) noexcept {
   constexpr std::array<const char*, table_count> names{"root",     "events",      "candidates",  "candidate_index",
-                                                       "sessions", "occurrences", "evaluations", "verifications"};
+                                                       "sessions", "occurrences", "evaluations", "verifications",
+                                                       "event_segments", "candidate_segments"};
   return names[static_cast<std::size_t>(t)];
 }
 
-result<packed_body> pack_body(std::string plain) {
+result<packed_body> pack_body(std::string plain, effort spent) {
   if (plain.size() > record_bytes_max)
     return error{errc::refused, fmt::format("a record of {} bytes is larger than the store keeps ({})", plain.size(), record_bytes_max)};
   if (plain.size() <= compress_from_bytes)
@@ -55,7 +57,8 @@ result<packed_body> pack_body(std::string plain) {
   thread_local std::unique_ptr<ZSTD_CCtx, zstd_freer> context(ZSTD_createCCtx());
   thread_local std::string buffer;
   buffer.resize(ZSTD_compressBound(plain.size()));
-  const std::size_t size = ZSTD_compressCCtx(context.get(), buffer.data(), buffer.size(), plain.data(), plain.size(), 1);
+  const std::size_t size = ZSTD_compressCCtx(context.get(), buffer.data(), buffer.size(), plain.data(), plain.size(),
+                                             spent == effort::quick ? quick_level : thorough_level);
   if (ZSTD_isError(size) || size >= plain.size())
     return packed_body{std::move(plain), false};
   packed_body packed{buffer.substr(0, size), true};

@@ -13,8 +13,12 @@
 namespace kevolve::kb {
 
 /// The tables; the number is part of each record's checksum.
-enum class table : std::uint8_t { root, events, candidates, candidate_index, sessions, occurrences, evaluations, verifications };
-inline constexpr std::size_t table_count = 8;
+enum class table : std::uint8_t {
+  root, events, candidates, candidate_index, sessions, occurrences, evaluations, verifications, event_segments, candidate_segments
+};
+inline constexpr std::size_t table_count = 10;
+/// Tables that a store of schema 1 may lack; read as empty where they are missing.
+inline constexpr bool may_be_missing(table t) { return t >= table::event_segments; }
 const char* name_of(table t) noexcept;
 
 inline constexpr std::size_t record_header_bytes = 12;
@@ -28,8 +32,9 @@ struct packed_body {
 
   std::size_t record_bytes(std::size_t fixed) const { return record_header_bytes + fixed + bytes.size(); }
 };
+enum class effort : std::uint8_t { quick, thorough }; // of compression: for one event on its way, or for what is packed once and for all
 /// Refused past record_bytes_max.
-result<packed_body> pack_body(std::string plain);
+result<packed_body> pack_body(std::string plain, effort spent = effort::quick);
 
 /// Writes header, fixed part and body to `out`, which holds body.record_bytes(fixed.size()) bytes.
 void write_record(char* out, table where, std::string_view key, std::string_view fixed, const packed_body& body);

@@ -1,7 +1,10 @@
 #include "kb/refold.hpp"
 
+#include "kb/segment.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
+#include <set>
 #include <unordered_map>
 
 namespace kevolve::kb {
@@ -24,6 +27,7 @@ private:
   }
   void damaged(const error& what) { out_.damage.push_back(what.message); }
   result<void> candidates();
+  result<void> one_candidate(std::uint64_t number);
   result<std::vector<session_id>> names();
   result<void> session(const session_id& name);
   result<void> lost_sessions(const std::vector<session_id>& logged);
@@ -37,51 +41,68 @@ private:
   std::unordered_map<std::string, known_candidate> known_;
 };
 
+result<void> refolding::one_candidate(std::uint64_t number) {
+  if (number != head_.candidates)
+    damaged(at_.from().problem(table::candidates, fmt::format("candidate number {}", head_.candidates), {errc::damaged, "missing"}));
+  head_.candidates = number + 1;
+  auto stored = candidate_at(at_, number);
+  if (!stored) {
+    damaged(stored.error());
+    return {};
+  }
+  const std::string id = bytes_of_id(stored->what.id);
+  if (id.empty() || candidate_hash(stored->what) != stored->what.id) {
+    damaged(at_.from().problem(table::candidates, fmt::format("candidate number {}", number),
+                               {errc::damaged, "its id is not the hash of its content"}));
+    return {};
+  }
+  if (!known_.emplace(id, known_candidate{number, stored->first_sequence}).second) {
+    damaged(at_.from().problem(table::candidates, "candidate " + stored->what.id, {errc::damaged, "is stored twice"}));
+    return {};
+  }
+  return emit({table::candidate_index, id, encode(number)});
+}
+
 result<void> refolding::candidates() {
-  std::uint64_t expected = 0;
-  return at_.scan(table::candidates, {}, [&](std::string_view key, std::string_view) -> result<bool> {
+  const auto is_number = [&](table t, std::string_view key) {
     ++out_.records;
-    if (key.size() != 8) {
-      damaged(at_.from().problem(table::candidates, "a key", {errc::damaged, fmt::format("{} bytes, 8 expected", key.size())}));
+    if (key.size() != 8)
+      damaged(at_.from().problem(t, "a key", {errc::damaged, fmt::format("{} bytes, 8 expected", key.size())}));
+    return key.size() == 8;
+  };
+  KEVOLVE_TRY_VOID(at_.scan(table::candidate_segments, {}, [&](std::string_view key, std::string_view) -> result<bool> {
+    if (!is_number(table::candidate_segments, key))
+      return true;
+    const auto sealed = candidate_segment_at(at_, u64_at(key, 0));
+    if (!sealed) {
+      damaged(sealed.error());
       return true;
     }
-    const std::uint64_t number = u64_at(key, 0);
-    if (number != expected)
-      damaged(at_.from().problem(table::candidates, fmt::format("candidate number {}", expected), {errc::damaged, "missing"}));
-    expected = number + 1;
-    head_.candidates = expected;
-    auto stored = candidate_at(at_, number);
-    if (!stored) {
-      damaged(stored.error());
-      return true;
-    }
-    const std::string id = bytes_of_id(stored->what.id);
-    if (id.empty() || candidate_hash(stored->what) != stored->what.id) {
-      damaged(at_.from().problem(table::candidates, fmt::format("candidate number {}", number),
-                                 {errc::damaged, "its id is not the hash of its content"}));
-      return true;
-    }
-    if (!known_.emplace(id, known_candidate{number, stored->first_sequence}).second) {
-      damaged(at_.from().problem(table::candidates, "candidate " + stored->what.id, {errc::damaged, "is stored twice"}));
-      return true;
-    }
-    KEVOLVE_TRY_VOID(emit({table::candidate_index, id, encode(number)}));
+    const std::uint64_t first = (*sealed)->first, count = (*sealed)->candidates.size();
+    for (std::uint64_t number = first; number < first + count; ++number)
+      KEVOLVE_TRY_VOID(one_candidate(number));
+    return true;
+  }));
+  return at_.scan(table::candidates, {}, [&](std::string_view key, std::string_view) -> result<bool> {
+    if (is_number(table::candidates, key))
+      KEVOLVE_TRY_VOID(one_candidate(u64_at(key, 0)));
     return true;
   });
 }
 
 result<std::vector<session_id>> refolding::names() {
-  std::vector<session_id> out;
-  KEVOLVE_TRY_VOID(at_.scan(table::events, {}, [&](std::string_view key, std::string_view) -> result<bool> {
-    ++out_.records;
-    const std::size_t end = key.find('\0');
-    if (end == std::string_view::npos || key.size() != end + 9)
-      damaged(at_.from().problem(table::events, "a key", {errc::damaged, fmt::format("{} bytes that are no session and position", key.size())}));
-    else if (out.empty() || out.back() != key.substr(0, end))
-      out.emplace_back(key.substr(0, end));
-    return true;
-  }));
-  return out;
+  std::set<session_id> out;
+  for (table t : {table::event_segments, table::events})
+    KEVOLVE_TRY_VOID(at_.scan(t, {}, [&](std::string_view key, std::string_view) -> result<bool> {
+      ++out_.records;
+      const std::size_t end = key.find('\0');
+      if (end == std::string_view::npos || key.size() != end + 9)
+        damaged(at_.from().problem(t, "a key", {errc::damaged, fmt::format("{} bytes that are no session and position", key.size())}));
+      else
+        out.emplace_hint(out.end(), key.substr(0, end));
+      return true;
+    }));
+  return std::vector<session_id>(out.begin(), out.end());
 }
 
 result<void> refolding::event_facts(const logged_event& found, const event& e, const session_row& row, const session_id& name) {

@@ -3,6 +3,7 @@
 #include "kb/log_writer.hpp"
 #include "kb/opening.hpp"
 #include "kb/queries.hpp"
+#include "kb/sealing.hpp"
 #include "kb/store_check.hpp"
 #include "kb/verify.hpp"
 
@@ -49,6 +50,11 @@ public:
     return settled_evaluations(data(), id, on, most);
   }
   result<check_report> check(bool repair) override;
+  result<seal_report> seal(std::int64_t finished_before_ms) override {
+    if (!writer_)
+      return read_only();
+    return seal_finished(*opened_.data, finished_before_ms, [&] { return writer_->pause(); });
+  }
   result<void> snapshot(const std::filesystem::path& directory) const override;
 
 private:

@@ -75,6 +75,14 @@ struct check_report {
   std::vector<std::string> remaining; // damage that rebuilding the views does not mend: of the log itself
 };
 
+struct seal_report {
+  std::uint64_t sessions = 0;
+  std::uint64_t events = 0;
+  std::uint64_t candidates = 0;
+  std::uint64_t bytes_before = 0; // of the records that were sealed
+  std::uint64_t bytes_after = 0;  // of the segments they are in now
+};
+
 /// Whether a process has the store open to write, now. Looks at its lock; creates nothing.
 bool is_being_written(const std::filesystem::path& directory);
 
@@ -119,6 +127,9 @@ public:
 
   /// Verifies every record; with `repair` rebuilds the views from the log.
   virtual result<check_report> check(bool repair) = 0;
+  /// Packs what changes no more (sealing.hpp): events of sessions that ended before a time (milliseconds since 1970), and candidates. Loses
+  /// nothing; appends go on meanwhile. One caller at a time.
+  virtual result<seal_report> seal(std::int64_t finished_before_ms) = 0;
   /// A consistent compacted copy while running.
   virtual result<void> snapshot(const std::filesystem::path& directory) const = 0;
 };

@@ -228,10 +228,10 @@ private:
 
     add_export();
 
-    CLI::App* kb = command(app_, "kb", "what is remembered: list, skills, check, snapshot");
-    kb->add_option("ACTION", kb_action_, "list (default), skills, documents, search, add, check or snapshot")
+    CLI::App* kb = command(app_, "kb", "what is remembered: list, skills, check, compact, snapshot");
+    kb->add_option("ACTION", kb_action_, "list (default), skills, documents, search, add, check, compact or snapshot")
         ->type_name("")
-        ->check(CLI::IsMember({"list", "skills", "documents", "search", "add", "check", "snapshot"}));
+        ->check(CLI::IsMember({"list", "skills", "documents", "search", "add", "check", "compact", "snapshot"}));
     kb->add_option("WHAT", documents_.what, "words to search for; files or folders to add; where a snapshot goes")->type_name("")->expected(0, -1);
     kb->add_flag("--repair", repair_, "check: rebuild the views from the log");
     kb->add_option("--target", documents_.target, "search: only what applies there")->type_name("TARGET");
@@ -252,7 +252,11 @@ private:
       if (kb_action_ == "snapshot")
         directory_ = documents_.what.front();
       line_.run = [this](context& in) {
-        return kb_action_ == "skills" ? list_skills(in) : kb_action_ == "check" ? check_store(in, repair_) : kb_action_ == "snapshot" ? snapshot_store(in, directory_) : list_knowledge(in);
+        return kb_action_ == "skills"     ? list_skills(in)
+               : kb_action_ == "check"    ? check_store(in, repair_)
+               : kb_action_ == "compact"  ? compact_store(in)
+               : kb_action_ == "snapshot" ? snapshot_store(in, directory_)
+                                          : list_knowledge(in);
       };
     });
   }

@@ -57,6 +57,8 @@ result<int> export_trajectories(context& in, const trajectory_options& options);
 result<int> list_knowledge(context& in);
 result<int> list_skills(context& in);
 result<int> check_store(context& in, bool repair);
+/// Seals every session that has ended; refused while a scheduler has the store, which does so by itself.
+result<int> compact_store(context& in);
 result<int> snapshot_store(context& in, const std::string& directory);
 
 struct doctor_options {

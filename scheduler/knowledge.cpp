@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -168,6 +169,20 @@ result<int> check_store(context& in, bool repair) {
     text += "as it was before: " + kept + "\n";
   in.out.say(text);
   return report.damage.empty() || report.repaired ? 0 : exit_code(errc::damaged);
+}
+
+result<int> compact_store(context& in) {
+  std::error_code ignored;
+  const auto file = in.configured.data / "data.mdb";
+  if (!std::filesystem::exists(file, ignored))
+    return error{errc::not_found, fmt::format("there is no store in {}", in.configured.data.string())};
+  KEVOLVE_TRY(memory, kb::store::open(in.configured.data, kb::access::read_write));
+  KEVOLVE_TRY(sealed, memory->seal(std::numeric_limits<std::int64_t>::max()));
+  in.out.answer(nlohmann::ordered_json{{"sessions", sealed.sessions}, {"events", sealed.events}, {"candidates", sealed.candidates},
+                                       {"bytes_before", sealed.bytes_before}, {"bytes_after", sealed.bytes_after}}.dump(2));
+  in.out.say(fmt::format("sealed {} sessions: {} events and {} candidates, {} bytes are {} now\n{} keeps its size and uses what is free in it first; {} kb snapshot DIR{} copies "
+                         "it without\n", sealed.sessions, sealed.events, sealed.candidates, sealed.bytes_before, sealed.bytes_after, file.string(), in.command(), in.data_option()));
+  return 0;
 }
 
 result<int> snapshot_store(context& in, const std::string& directory) {

@@ -16,6 +16,7 @@
 #include "scheduler/specification.hpp"
 #include "scheduler/standing_work.hpp"
 #include "scheduler/status_page.hpp"
+#include "scheduler/store_upkeep.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -211,6 +212,11 @@ public:
       m.begin("kevolve_evaluations_total", "counter", "Evaluations in the store, over all sessions.");
       m.value(evaluations);
     }
+    std::error_code unknown;
+    if (const auto size = std::filesystem::file_size(in_.configured.data / "data.mdb", unknown); !unknown) {
+      m.begin("kevolve_store_bytes", "gauge", "Size of the store's file.");
+      m.value(static_cast<double>(size));
+    }
     if (auto all = engine_.agents()) {
       m.begin("kevolve_agents", "gauge", "Agents that are connected.");
       m.value(static_cast<double>(all->size()));
@@ -379,6 +385,7 @@ result<int> serve(context& in, const serve_options& options) {
                                              options.standing_session_s});
     daemon self(in, *memory, *engine, desk, standing);
     self.find_unfinished();
+    const store_upkeep upkeep(*memory, std::chrono::ceil<std::chrono::minutes>(std::chrono::duration<double>(in.configured.seal_after_s)));
     KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
     std::unique_ptr<status_page> page;
     if (!options.http.empty()) {

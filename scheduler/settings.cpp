@@ -61,6 +61,7 @@ const std::vector<key_rule>& rules() {
       {{"data", "a directory", ""}, [](s& x, t v) { return x.data = v, result<void>{}; }},
       {{"cache", "a directory", ""}, [](s& x, t v) { return x.cache = v, result<void>{}; }},
       {{"cache_gib", "a whole number of GiB for artifacts (0: no bound)", "4"}, [](s& x, t v) { return assign(x.cache_gib, small_count, v); }},
+      {{"seal_after", "a duration such as 1h: of sessions that ended so long ago the log is packed", "1h"}, [](s& x, t v) { return assign(x.seal_after_s, duration_from_string, v); }},
       {{"python", "a Python interpreter, or none", ""}, [](s& x, t v) { return x.python = v, result<void>{}; }},
       {{"compiler", "a compiler's name", "g++"}, [](s& x, t v) { return x.compiler = v, result<void>{}; }},
       {{"compile_slots", "a whole number (0: one per core)", "0"}, [](s& x, t v) { return assign(x.compile_slots, small_count, v); }},

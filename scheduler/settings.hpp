@@ -29,6 +29,7 @@ using flag_values = std::map<std::string, std::string, std::less<>>;
 struct settings {
   std::filesystem::path data;      // the store and the leaders' sources
   std::filesystem::path cache;     // artifacts and calibration
+  double seal_after_s = 0;         // serve: sessions that ended so long ago are sealed
   unsigned cache_gib = 0;          // of artifacts; 0: no bound
   std::string python;              // "": find one; "none": none
   std::string compiler;

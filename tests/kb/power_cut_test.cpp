@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <lmdb.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@ namespace {
 
 constexpr std::uint64_t images_of_a_recording = 250;
 constexpr std::size_t reason_bytes = 400;
+constexpr std::uint64_t ends_at = 12; // a session's end; what it takes afterwards is sealed by and by
 const std::vector<session_id> names{"cut-0", "cut-1", "cut-2"};
 
 std::uint64_t images_asked() {
@@ -35,6 +37,8 @@ std::uint64_t images_asked() {
 event event_at(const session_id& session, std::uint64_t seed, std::uint64_t position) {
   if (position == 0)
     return samples::opened(session);
+  if (position == ends_at)
+    return session_finished{"evaluations", "", 10, 12, 1'790'000'001'000};
   const auto number = static_cast<node_number>((position - 1) / 3);
   const std::uint64_t key = seed * 16 + static_cast<std::uint64_t>(session.back());
   const auto made = [&] { return samples::made(key, number, number % 7 == 6 ? 40'000 : 600); };
@@ -45,7 +49,7 @@ event event_at(const session_id& session, std::uint64_t seed, std::uint64_t posi
   return samples::recorded(number, samples::measured(made().id));
 }
 
-/// Two lives of a store that is given events in bursts, so that its commits have one event or many. What it did to its files, and promised when.
+/// Two lives of a store that is given events in bursts, so that its commits have one event or many, and that is sealed now and then. What it did to its files, and promised when.
 std::vector<recorded> record(std::uint64_t seed) {
   const scratch_directory where;
   power_cut::begin(where.path());
@@ -63,6 +67,8 @@ std::vector<recorded> record(std::uint64_t seed) {
       }
       if (draw.chance(0.7))
         REQUIRE(memory->flush());
+      if (draw.chance(0.25))
+        REQUIRE(memory->seal(std::numeric_limits<std::int64_t>::max()));
     }
   }
   return power_cut::end();
