@@ -290,10 +290,13 @@ private:
           return std::move(*got);
         return got.error().message;
       }
-      auto got = host_.trace(std::get<trace_work>(mine.what.what), *mine.cancelled);
-      if (got)
-        return std::move(*got);
-      return got.error().message;
+      if (auto* trace = std::get_if<trace_work>(&mine.what.what)) {
+        auto got = host_.trace(*trace, *mine.cancelled);
+        if (got)
+          return std::move(*got);
+        return got.error().message;
+      }
+      return std::string("this agent compiles for nobody else");
     } catch (const std::exception& e) {
       return std::string("the agent's evaluator threw: ") + e.what();
     }

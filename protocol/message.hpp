@@ -41,10 +41,43 @@ struct trace_work {
   std::string scale;                   // "", "cpu" or a factor
 };
 
-using work = std::variant<evaluate_work, trace_work>;
+/// What a program must be made for: a compiler elsewhere knows nothing of the CPU that it will run on.
+struct program_host {
+  std::string machine;                 // "x86_64"
+  std::uint32_t libc = 0;              // glibc 2.36: 2036; what was linked with a newer one may not start there
+  std::vector<std::string> native;     // what -march=native means there, as flags; a compiler that does not know one leaves it out
+};
+
+/// Compile a candidate for another host, which fetches the program by its hash. The first alternative of `work` that older agents do not know.
+struct compile_work {
+  candidate what;
+  std::string toolchain;               // "g++": any version; "g++ 12.2.0": this one
+  program_host runs_on;
+  double limit_s = 60;                 // each command's
+};
+
+using work = std::variant<evaluate_work, trace_work, compile_work>;
+
+/// Bytes that travel in pieces: too many for one frame, or perhaps known already where they are wanted (blob_wanted).
+struct blob_reference {
+  std::string hash;                    // SHA-256 of all of them, 64 hexadecimal digits
+  std::uint64_t bytes = 0;
+};
+
+/// What a compiler made of a candidate. A candidate that does not compile is an answer like any other.
+struct compile_made {
+  candidate_id candidate;
+  bool good = false;
+  blob_reference artifact;             // where good
+  std::string log;                     // the compiler's messages, capped and scrubbed
+  std::vector<std::string> remarks;
+  std::string toolchain;               // "g++ 12.2.0"
+  bool cached = false;
+  double queued_s = 0, wall_s = 0, cpu_s = 0;
+};
 
 /// SHA-256 of all that an evaluation's answer depends on, the inputs' seed included: the same work asked for again, by whatever task and however
-/// often a scheduler started in between. "": a trace, which is not kept.
+/// often a scheduler started in between. "": a trace or a compilation, which are not kept.
 std::string work_print(const work& what);
 
 struct device_description {
@@ -70,20 +103,35 @@ struct agent_hello { std::string agent; std::string incarnation; std::uint32_t v
                      std::vector<device_description> devices; std::uint32_t compile_slots = 1;
                      std::vector<std::string> kept;      // work_print of what it has finished and nobody has counted yet, newest first
                      std::vector<found_device> found;    // beside `devices`, for people
-                     bool compiles = true; };            // has a compiler; agents of before this field have one
+                     bool compiles = true;               // has a compiler; agents of before this field have one
+                     bool pieces = false;                // takes and gives blobs, and asks for what it cannot compile; agents of before this field do neither
+                     std::vector<std::string> toolchains; // that it compiles with for others: "g++ 12.2.0"
+                     std::string machine;                // of the programs that they make: "x86_64"
+                     std::uint32_t libc = 0; };          // and their glibc (program_host)
 struct agent_heartbeat { std::uint32_t leases = 0; double load = 0; };
 struct lease_accepted { std::string lease; std::uint64_t epoch = 0; };
-struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string> answer; }; // string: infrastructure error
+struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string, compile_made, blob_reference> answer; };
+                                                         // string: infrastructure error; blob: the encoded variant, to be fetched
 struct agent_goodbye { std::string reason; };
+struct compile_wanted { std::string request; compile_work what; };  // said again until it is answered
+struct compile_dropped { std::string request; };                    // nobody waits for it any more
 // scheduler -> agent
-struct agent_welcome { std::string scheduler; std::uint32_t version = protocol_version; };
+struct agent_welcome { std::string scheduler; std::uint32_t version = protocol_version;
+                       bool pieces = false; };           // takes large answers as blobs; schedulers of before this field do not
 struct lease_granted { std::string lease; std::uint64_t epoch = 0; double deadline_s = 0; work what; };
 struct lease_cancelled { std::string lease; std::uint64_t epoch = 0; };
 struct result_acknowledged { std::string lease; std::uint64_t epoch = 0; bool counted = false; }; // not counted: nobody waits for it under this lease
 struct agent_drain { double deadline_s = 0; };
+struct lease_offered { std::string lease; std::uint64_t epoch = 0; double deadline_s = 0; blob_reference what; }; // a lease_granted whose encoded work is to be fetched
+struct compile_answered { std::string request; std::variant<compile_made, std::string> answer; };                 // string: infrastructure error
+// both ways. `to`: the agent that asks, where a scheduler passes on what another agent holds.
+struct blob_wanted { std::string hash; std::uint64_t offset = 0; std::uint64_t bytes = 0; std::string to; }; // at most limits::piece_bytes
+struct blob_piece { std::string hash; std::uint64_t offset = 0; std::string content; std::string to; };
+struct blob_missing { std::string hash; std::string to; };                                                   // nobody here has it
 
 using message = std::variant<agent_hello, agent_heartbeat, lease_accepted, lease_finished, agent_goodbye, agent_welcome, lease_granted,
-                             lease_cancelled, result_acknowledged, agent_drain>;
+                             lease_cancelled, result_acknowledged, agent_drain, compile_wanted, compile_dropped, lease_offered, compile_answered,
+                             blob_wanted, blob_piece, blob_missing>;
 
 struct envelope {
   std::uint32_t version = protocol_version;
@@ -104,6 +152,24 @@ bool inspect(Inspector& f, trace_work& x) {
   return f.object(x).fields(f.field("path", x.path), f.field("scale", x.scale));
 }
 template <class Inspector>
+bool inspect(Inspector& f, program_host& x) {
+  return f.object(x).fields(f.field("machine", x.machine), f.field("libc", x.libc), f.field("native", x.native));
+}
+template <class Inspector>
+bool inspect(Inspector& f, compile_work& x) {
+  return f.object(x).fields(f.field("what", x.what), f.field("toolchain", x.toolchain), f.field("runs_on", x.runs_on), f.field("limit_s", x.limit_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, blob_reference& x) {
+  return f.object(x).fields(f.field("hash", x.hash), f.field("bytes", x.bytes));
+}
+template <class Inspector>
+bool inspect(Inspector& f, compile_made& x) {
+  return f.object(x).fields(f.field("candidate", x.candidate), f.field("good", x.good), f.field("artifact", x.artifact), f.field("log", x.log),
+                            f.field("remarks", x.remarks), f.field("toolchain", x.toolchain), f.field("cached", x.cached), f.field("queued_s", x.queued_s),
+                            f.field("wall_s", x.wall_s), f.field("cpu_s", x.cpu_s));
+}
+template <class Inspector>
 bool inspect(Inspector& f, device_description& x) {
   return f.object(x).fields(f.field("name", x.name), f.field("hardware", x.hardware), f.field("on", x.on), f.field("slots", x.slots), f.field("facts", x.facts));
 }
@@ -115,7 +181,8 @@ bool inspect(Inspector& f, found_device& x) {
 template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {
   return f.object(x).fields(f.field("agent", x.agent), f.field("incarnation", x.incarnation), f.field("version", x.version),
-                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found), f.field("compiles", x.compiles));
+                            f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found), f.field("compiles", x.compiles),
+                            f.field("pieces", x.pieces), f.field("toolchains", x.toolchains), f.field("machine", x.machine), f.field("libc", x.libc));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_heartbeat& x) {
@@ -135,7 +202,7 @@ bool inspect(Inspector& f, agent_goodbye& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_welcome& x) {
-  return f.object(x).fields(f.field("scheduler", x.scheduler), f.field("version", x.version));
+  return f.object(x).fields(f.field("scheduler", x.scheduler), f.field("version", x.version), f.field("pieces", x.pieces));
 }
 template <class Inspector>
 bool inspect(Inspector& f, lease_granted& x) {
@@ -153,6 +220,34 @@ bool inspect(Inspector& f, result_acknowledged& x) {
 template <class Inspector>
 bool inspect(Inspector& f, agent_drain& x) {
   return f.object(x).fields(f.field("deadline_s", x.deadline_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, compile_wanted& x) {
+  return f.object(x).fields(f.field("request", x.request), f.field("what", x.what));
+}
+template <class Inspector>
+bool inspect(Inspector& f, compile_dropped& x) {
+  return f.object(x).fields(f.field("request", x.request));
+}
+template <class Inspector>
+bool inspect(Inspector& f, lease_offered& x) {
+  return f.object(x).fields(f.field("lease", x.lease), f.field("epoch", x.epoch), f.field("deadline_s", x.deadline_s), f.field("what", x.what));
+}
+template <class Inspector>
+bool inspect(Inspector& f, compile_answered& x) {
+  return f.object(x).fields(f.field("request", x.request), f.field("answer", x.answer));
+}
+template <class Inspector>
+bool inspect(Inspector& f, blob_wanted& x) {
+  return f.object(x).fields(f.field("hash", x.hash), f.field("offset", x.offset), f.field("bytes", x.bytes), f.field("to", x.to));
+}
+template <class Inspector>
+bool inspect(Inspector& f, blob_piece& x) {
+  return f.object(x).fields(f.field("hash", x.hash), f.field("offset", x.offset), f.field("content", x.content), f.field("to", x.to));
+}
+template <class Inspector>
+bool inspect(Inspector& f, blob_missing& x) {
+  return f.object(x).fields(f.field("hash", x.hash), f.field("to", x.to));
 }
 template <class Inspector>
 bool inspect(Inspector& f, envelope& x) {

@@ -52,9 +52,14 @@ std::vector<std::string> seeds() {
   evaluation answer;
   answer.candidate = std::string(64, 'a');
   answer.log = "a log";
+  const compile_work to_compile{some_work().what, "g++", {"x86_64", 2036, {"-march=x86-64-v4"}}, 60};
+  const compile_made made{answer.candidate, true, {std::string(64, 'c'), 16384}, "a warning", {"a remark"}, "g++ 12.2.0"};
   const message every[] = {hello, agent_heartbeat{1, 0.5}, lease_accepted{"s/1/1", 1}, lease_finished{"s/1/1", 1, answer}, lease_finished{"s/1/1", 1, std::string("it broke")}, agent_goodbye{"over"},
                            agent_welcome{"kevolve/1", 1}, lease_granted{"s/1/1", 1, 60, some_work()}, lease_granted{"t", 2, 60, trace_work{"a.py", "cpu"}}, lease_cancelled{"s/1/1", 1},
-                           result_acknowledged{"s/1/1", 1, true}, agent_drain{30}};
+                           result_acknowledged{"s/1/1", 1, true}, agent_drain{30},
+                           compile_wanted{"r", to_compile}, compile_dropped{"r"}, lease_granted{"r", 1, 60, to_compile}, lease_finished{"r", 1, made}, compile_answered{"r", made},
+                           compile_answered{"r", std::string("nobody has g++")}, lease_offered{"s/1/1", 1, 60, made.artifact}, lease_finished{"s/1/1", 1, made.artifact},
+                           blob_wanted{made.artifact.hash, 4096, 4096, "fleet.host/1"}, blob_piece{made.artifact.hash, 4096, std::string(4096, '\x7f'), ""}, blob_missing{made.artifact.hash, ""}};
   for (const message& m : every)
     all.push_back(encode(envelope{protocol_version, "fleet.host/1", "", all.size() + 1, m}));
   all.push_back(encode(client_request{client_protocol_version, "sessions", "", std::nullopt}));

@@ -65,13 +65,26 @@ std::vector<event> every_event() {
           model_answered{3, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 
+compile_work sample_compilation() { return {sample_candidate(), "g++ 12.2.0", {"x86_64", 2036, {"-march=x86-64-v4", "-mavx512vnni"}}, 20}; }
+
+compile_made sample_program() {
+  compile_made made{sample_candidate().id, true, {std::string(64, 'a'), 16384}, "a warning", {"kernel.cpp:3: optimized: loop vectorized"}, "g++ 12.2.0", true};
+  made.wall_s = 0.25;
+  return made;
+}
+
 std::vector<envelope> every_message() {
   evaluate_work work{sample_problem(), {}, sample_candidate(), {sample_candidate()}, {"eager"}, effort::verify, 9, 1.5};
   std::vector<message> bodies{agent_hello{"a", "1", 1, {{"cpu0", "cpu-x", {}, 2}}, 4}, agent_heartbeat{1, 0.5}, lease_accepted{"l", 2},
                               lease_finished{"l", 2, sample_evaluation()}, lease_finished{"l", 2, sample_problem()},
                               lease_finished{"l", 2, std::string("died")}, agent_goodbye{"drained"}, agent_welcome{"s", 1},
                               lease_granted{"l", 2, 3.5, work}, lease_granted{"l", 2, 3.5, trace_work{"k.py", "cpu"}},
-                              lease_cancelled{"l", 2}, result_acknowledged{"l", 2}, agent_drain{1}};
+                              lease_cancelled{"l", 2}, result_acknowledged{"l", 2}, agent_drain{1},
+                              compile_wanted{"r", sample_compilation()}, compile_dropped{"r"}, lease_offered{"l", 2, 3.5, {std::string(64, 'a'), 9'000'000}},
+                              lease_granted{"l", 2, 3.5, sample_compilation()}, lease_finished{"l", 2, sample_program()}, lease_finished{"l", 2, blob_reference{std::string(64, 'a'), 9}},
+                              compile_answered{"r", sample_program()}, compile_answered{"r", std::string("nobody has g++")},
+                              blob_wanted{std::string(64, 'a'), 262144, 4096, "agent/1"}, blob_piece{std::string(64, 'a'), 262144, std::string("\0\1\xff", 3), "agent/1"},
+                              blob_missing{std::string(64, 'a'), ""}};
   std::vector<envelope> all;
   for (auto& body : bodies)
     all.push_back({1, "from", "to", all.size(), std::move(body)});
