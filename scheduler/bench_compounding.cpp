@@ -79,15 +79,12 @@ private:
     if (warm)
       KEVOLVE_TRY_VOID(fill(store, name, s));
     std::vector<std::string> arguments{options_.executable, "optimize", name, "--json", "--data", store.string(), "--seed", std::to_string(seed(s))};
-    for (const auto& [key, value] : options_.flags)
-      if (key != "data" && key != "seed") {
-        std::string flag = "--" + key;
-        std::replace(flag.begin(), flag.end(), '_', '-');
-        arguments.insert(arguments.end(), {flag, value});
-      }
+    pass_settings(options_.flags, {"data", "seed"}, arguments);
     KEVOLVE_TRY(ended, run_optimize(in_, arguments, folder_, in_.configured.time_s));
     if (!ended)
       return false;
+    if (ended->exit == exit_code(errc::busy))
+      return error{errc::busy, fmt::format("{}, seed {}: {}; what was measured is kept, the same command goes on", name, seed(s), ended->last_words)};
     const std::string session = ended->answer.value("session", "");
     object line{{"operator", name}, {"seed", seed(s)}, {"warm", warm}, {"exit", ended->exit}};
     if (session.empty()) {

@@ -58,23 +58,28 @@ private:
     setting(of, "--require-sandbox", "sandbox", "full: refuse to work where a layer of the sandbox is missing")->type_name("LEVEL");
   }
 
+  /// Options that decide how a session searches, wherever it runs.
+  void add_search_settings(CLI::App& of) {
+    setting(of, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
+    setting(of, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the config.toml of the host that searches, joined by commas")->type_name("NAME");
+    setting(of, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
+    setting(of, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
+    setting(of, "--evaluations", "evaluations", "stop after so many")->type_name("N");
+    setting(of, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
+    setting(of, "--goal", "goal", "stop at this speedup over the best baseline: 1.5x")->type_name("FACTOR");
+    setting(of, "--seed", "seed", "of all random draws (default: drawn afresh, and printed)")->type_name("S");
+    setting(of, "--plateau", "plateau", "stop after so many evaluations without a better leader (0: by budget)")->type_name("N");
+    setting(of, "--in-flight", "in_flight", "proposals made before their results are known, at most")->type_name("N");
+    setting(of, "--injection", "injection", "how often what other sessions learnt goes into a context: a probability, or adaptive")->type_name("P");
+    setting(of, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
+  }
+
   void add_optimize() {
     CLI::App* c = command(app_, "optimize", "make an operator faster: SPEC is an operator in kb/operators by name, a Definition .json or a KernelBench .py");
     c->add_option("SPEC", optimize_.spec, "what to optimise")->type_name("");
-    setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
-    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in config.toml, joined by commas")->type_name("NAME");
-    setting(*c, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
-    setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
-    setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
-    setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
-    setting(*c, "--goal", "goal", "stop at this speedup over the best baseline: 1.5x")->type_name("FACTOR");
-    setting(*c, "--seed", "seed", "of all random draws (default: drawn afresh, and printed)")->type_name("S");
-    setting(*c, "--plateau", "plateau", "stop after so many evaluations without a better leader (0: by budget)")->type_name("N");
-    setting(*c, "--in-flight", "in_flight", "proposals made before their results are known, at most")->type_name("N");
+    add_search_settings(*c);
     setting(*c, "--policy-model", "policy_model", "the learned policy of kevolve train: auto (where it beat the rules), on or off")->type_name("HOW");
-    setting(*c, "--injection", "injection", "how often what other sessions learnt goes into a context: a probability, or adaptive")->type_name("P");
     setting(*c, "--scale", "scale", "shrink a .py SPEC's sizes: cpu or a factor")->type_name("cpu|FACTOR");
-    setting(*c, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
     add_host_settings(*c);
     c->add_option("--resume", optimize_.resume, "continue a session (its id, the beginning of it, or last)")->type_name("SESSION");
     c->add_option("--workload", optimize_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
@@ -119,16 +124,8 @@ private:
     c->add_option("--weights", submit_.weights, "with --standing: a file of lines OPERATOR NUMBER")->type_name("FILE");
     c->add_flag("--wait", submit_.wait, "until they have ended");
     c->add_option("--workload", submit_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
-    setting(*c, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
-    setting(*c, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the scheduler's config.toml, joined by commas")->type_name("NAME");
-    setting(*c, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
-    setting(*c, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
-    setting(*c, "--evaluations", "evaluations", "stop after so many")->type_name("N");
-    setting(*c, "--time", "time", "stop after so long, verification included: 60s, 5m, 2h (0: no limit)")->type_name("TIME");
-    setting(*c, "--goal", "goal", "stop at this speedup over the best baseline: 1.5x")->type_name("FACTOR");
-    setting(*c, "--seed", "seed", "of all random draws")->type_name("S");
+    add_search_settings(*c);
     setting(*c, "--baselines", "baselines", "eager,compile, one of them, or none")->type_name("LIST");
-    setting(*c, "--lint", "lint", "operators that a kernel can pass without computing: refuse, note or off")->type_name("HOW");
     add_remote_settings(*c);
     c->callback([this] { line_.run = [this](context& in) { return submit(in, submit_); }; });
 

@@ -2,6 +2,7 @@
 
 #include "scheduler/child.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -30,6 +31,16 @@ std::string last_line(const std::string& text) {
 }
 
 } // namespace
+
+void pass_settings(const std::map<std::string, std::string>& given, const std::set<std::string>& except, std::vector<std::string>& arguments) {
+  for (const auto& [key, value] : given) {
+    if (except.contains(key))
+      continue;
+    std::string flag = key == "sandbox" ? "--require-sandbox" : "--" + key; // the one option that is not called like its setting
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    arguments.insert(arguments.end(), {flag, value});
+  }
+}
 
 result<std::optional<ended_child>> run_optimize(context& in, const std::vector<std::string>& arguments, const std::filesystem::path& folder, double time_s) {
   const auto answer_file = folder / "answer.json", errors_file = folder / "errors.txt";

@@ -20,12 +20,7 @@ constexpr const char* baselines[] = {"eager", "compile"};
 /// Runs optimize; empty: interrupted.
 result<std::optional<object>> run(context& in, const survey_options& options, const surveyed& what) {
   std::vector<std::string> arguments{options.executable, "optimize", what.spec, "--json", "--data", in.configured.data.string()};
-  for (const auto& [key, value] : options.flags)
-    if (key != "data") {
-      std::string flag = "--" + key;
-      std::replace(flag.begin(), flag.end(), '_', '-');
-      arguments.insert(arguments.end(), {flag, value});
-    }
+  pass_settings(options.flags, {"data"}, arguments);
   KEVOLVE_TRY(ended, run_optimize(in, arguments, in.configured.data / "bench", in.configured.time_s));
   if (!ended)
     return std::optional<object>{};
