@@ -75,9 +75,10 @@ std::vector<oracle_tensor> tensors(const std::vector<tensor_layout>& layout, con
   return all;
 }
 
-result<std::vector<std::string>> lint_case(const problem& subject, const drawn& one, const drawn& other) {
+result<lint_findings> lint_case(const problem& subject, const drawn& one, const drawn& other) {
   const tolerance allowed = subject.op.tolerated;
-  std::vector<std::string> objections;
+  lint_findings found;
+  auto& objections = found.objections;
   for (std::size_t i = 0; i < one.what.outputs.size(); ++i) {
     const std::string& name = subject.op.outputs[i].name;
     const bool changes_nothing = subject.op.inputs.empty() || compare(one.what.outputs[i], bytes_of(other.what.outputs[i].exact), allowed).agrees;
@@ -88,26 +89,32 @@ result<std::vector<std::string>> lint_case(const problem& subject, const drawn& 
       objections.push_back("output '" + name + "' passes as zeros: its values are below the tolerance");
   }
   if (!objections.empty())
-    return objections;
+    return found;
+  std::size_t bytes = 0;
+  for (const auto& input : one.what.inputs)
+    bytes += input.size();
   for (std::size_t i = 0; i < subject.op.inputs.size(); ++i) {
     auto mixed = one.what.inputs;
     if (mixed[i] == other.what.inputs[i])
       continue; // a scalar that the workload gives
     mixed[i] = other.what.inputs[i];
-    KEVOLVE_TRY(found, interpret(*subject.op.traced, one.axes, tensors(one.inputs, mixed)));
-    if (passes(one, found, allowed))
-      objections.push_back("input '" + subject.op.inputs[i].name + "' makes no difference to any output: a kernel need not read it");
+    KEVOLVE_TRY(outputs, interpret(*subject.op.traced, one.axes, tensors(one.inputs, mixed)));
+    if (!passes(one, outputs, allowed))
+      continue;
+    const bool negligible = static_cast<double>(mixed[i].size()) <= negligible_input * static_cast<double>(bytes);
+    (negligible ? found.remarks : objections).push_back("input '" + subject.op.inputs[i].name + "' makes no difference to any output: a kernel need not read it");
   }
-  return objections;
+  return found;
 }
 
 } // namespace
 
-result<std::vector<std::string>> lint(const problem& subject) {
+result<lint_findings> lint(const problem& subject) {
   if (!subject.op.traced)
     return error{errc::specification, "operator '" + subject.op.name + "' has no graph"};
   static const std::vector<workload_input> none;
-  std::optional<std::vector<std::string>> fewest;
+  std::optional<lint_findings> fewest;
+  const auto said = [](const lint_findings& f) { return std::pair(f.objections.size(), f.remarks.size()); };
   std::optional<error> why;
   int tried = 0;
   for (const check_case& c : small_cases(subject)) {
@@ -122,9 +129,9 @@ result<std::vector<std::string>> lint(const problem& subject) {
       why = found.error();
       continue;
     }
-    if (!fewest || found->size() < fewest->size()) // an objection holds where every size shows it
+    if (!fewest || said(*found) < said(*fewest)) // an objection holds where every size shows it
       fewest = std::move(*found);
-    if (fewest->empty() || ++tried == 3)
+    if (said(*fewest) == std::pair<std::size_t, std::size_t>{} || ++tried == 3)
       break;
   }
   if (fewest)

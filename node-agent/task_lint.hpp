@@ -11,7 +11,15 @@
 
 namespace kevolve::agent {
 
-/// One sentence each, which names output and input; empty: nothing to object to. Errors: the oracle cannot run the operator.
-result<std::vector<std::string>> lint(const problem& subject);
+/// One sentence each, which names output and input.
+struct lint_findings {
+  std::vector<std::string> objections; // a kernel can pass without its work
+  std::vector<std::string> remarks;    // what it may leave out is next to nothing: a bias in front of a normalisation
+};
+/// An input that makes no difference is no objection where it holds at most this part of all inputs' bytes.
+inline constexpr double negligible_input = 0.05;
+
+/// Errors: the oracle cannot run the operator.
+result<lint_findings> lint(const problem& subject);
 
 } // namespace kevolve::agent

@@ -109,11 +109,13 @@ result<void> lint_problem(const problem& subject, const std::string& how, const 
   if (how == "off" || !subject.op.traced)
     return {};
   auto found = agent::lint(subject);
-  if (!found || found->empty()) // an operator that the oracle cannot run is refused by whoever needs it, by name
+  if (!found) // an operator that the oracle cannot run is refused by whoever needs it, by name
     return {};
-  std::string all;
-  for (const std::string& each : *found)
-    all += (all.empty() ? "" : "; ") + each;
+  if (!found->remarks.empty())
+    note(fmt::format("operator {}: {}", subject.op.name, fmt::join(found->remarks, "; ")));
+  if (found->objections.empty())
+    return {};
+  const std::string all = fmt::format("{}", fmt::join(found->objections, "; "));
   if (how == "note")
     return note(fmt::format("operator {}: {}", subject.op.name, all)), result<void>();
   return error{errc::specification, fmt::format("operator {} is not fit to be optimised: {}; if it is meant so, go on with --lint note", subject.op.name, all)};

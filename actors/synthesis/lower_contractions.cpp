@@ -97,6 +97,62 @@ struct window {
   std::vector<std::int64_t> stride, padding, dilation;
 };
 
+/// Sum over `sumdim` of i1 * i2 * i3, each with dimensions of extent 1 where its list says: what bilinear layers become.
+void trilinear(lowering& l) {
+  struct part {
+    tensor_ref what;
+    std::vector<bool> spans; // by dimension of the product: does it vary along it?
+  };
+  std::vector<part> parts;
+  std::size_t rank = 0;
+  for (const auto& [name, expanded] : {std::pair{"i1", "expand1"}, std::pair{"i2", "expand2"}, std::pair{"i3", "expand3"}}) {
+    const tensor_ref t = l.tensor(name);
+    const auto added = l.integers(expanded);
+    rank = t.shape.size() + added.size();
+    std::vector<bool> spans(rank, true);
+    for (const auto d : added)
+      spans[l.wrap(d, rank)] = false;
+    parts.push_back({t, std::move(spans)});
+  }
+  std::vector<index> space(rank, index(1));
+  for (const part& p : parts)
+    for (std::size_t d = 0, own = 0; d < rank; ++d)
+      if (p.spans[d])
+        if (const index extent = p.what.shape[own++]; !extent.is(1))
+          space[d] = extent;
+  l.bind(0, l.reduce(l.name(), parts[0].what.type, space, l.dims("sumdim", rank), false, combiner::sum, [&](const std::vector<index>& at) {
+    expr_ref product;
+    for (const part& p : parts) {
+      std::vector<index> from;
+      for (std::size_t d = 0; d < rank; ++d)
+        if (p.spans[d])
+          from.push_back(p.what.shape[from.size()].is(1) ? index(0) : at[d]);
+      const auto factor = l.read(p.what, from);
+      product = product ? product * factor : factor;
+    }
+    return product;
+  }));
+}
+
+/// Distances of each row of x1 from each row of x2 (Euclid's; cdist's others are named).
+void distances(lowering& l) {
+  const tensor_ref a = l.tensor("x1"), b = l.tensor("x2");
+  if (const double p = l.has("p") ? l.real("p").value_or(2) : 2; p != 2)
+    return l.fail("distances of order " + std::to_string(p) + " are not supported, those of order 2 are");
+  auto space = l.output_shape();
+  space.push_back(a.shape.back());
+  const std::size_t i = space.size() - 3, j = i + 1, k = i + 2;
+  const auto rows = [&](const tensor_ref& t, std::vector<index> at, std::size_t without) {
+    at.erase(at.begin() + static_cast<std::ptrdiff_t>(without));
+    return l.read_broadcast(t, at);
+  };
+  const auto squares = l.reduce(l.name("squares"), a.type, space, {k}, false, combiner::sum, [&](const std::vector<index>& at) {
+    const auto d = rows(a, at, j) - rows(b, at, i);
+    return d * d;
+  });
+  l.bind(0, l.map(l.name(), a.type, squares.shape, [&](const std::vector<index>& at) { return call(op::sqrt, l.read(squares, at)); }));
+}
+
 std::vector<std::int64_t> spread(std::vector<std::int64_t> given, std::size_t n, std::int64_t otherwise) {
   if (given.empty())
     given.push_back(otherwise);
@@ -233,7 +289,7 @@ void convolution(lowering& l) {
 const lower_table& contraction_rules() {
   static const lower_table rules{
     {"mm", matmul}, {"bmm", matmul}, {"matmul", matmul}, {"mv", matmul}, {"dot", matmul}, {"addmm", add_product}, {"baddbmm", add_product},
-    {"addmv", add_product}, {"linear", linear}, {"convolution", convolution}, {"conv1d", convolution}, {"conv2d", convolution},
+    {"addmv", add_product}, {"_trilinear", trilinear}, {"_euclidean_dist", distances}, {"_cdist_forward", distances}, {"linear", linear}, {"convolution", convolution}, {"conv1d", convolution}, {"conv2d", convolution},
     {"conv3d", convolution}, {"conv_transpose1d", convolution}, {"conv_transpose2d", convolution}, {"conv_transpose3d", convolution},
   };
   return rules;

@@ -40,6 +40,25 @@ void reduction(lowering& l) {
   }));
 }
 
+/// A sum that leaves NaN out.
+void sum_of_numbers(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  l.bind(0, l.reduce(l.name(), l.node().outputs.at(0).type, x.shape, l.dims("dim", x.shape.size()), l.flag("keepdim", false), combiner::sum, [&](const std::vector<index>& at) {
+    const auto e = l.read(x, at);
+    return choose(call(op::is_nan, e), number(0), e);
+  }));
+}
+
+/// Sum of a matrix' diagonal.
+void trace(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto rows = x.shape.at(0).constant(), columns = x.shape.at(1).constant();
+  if (!(x.shape[0] == x.shape[1]) && (!rows || !columns))
+    return l.fail("a matrix that is not square needs constant sizes");
+  const index n = x.shape[0] == x.shape[1] ? x.shape[0] : index(std::min(*rows, *columns));
+  l.bind(0, l.reduce(l.name(), l.node().outputs.at(0).type, {n}, {0}, false, combiner::sum, [&](const std::vector<index>& at) { return l.read(x, {at[0], at[0]}); }));
+}
+
 void mean(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const auto over = l.dims("dim", x.shape.size());
@@ -369,7 +388,7 @@ const lower_table& reduction_rules() {
     {"layer_norm", layer_norm}, {"native_group_norm", group_norm}, {"group_norm", group_norm}, {"native_batch_norm", batch_norm},
     {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
     {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
-    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"aminmax", aminmax}, {"segment_reduce", segment_reduce}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
+    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"nansum", sum_of_numbers}, {"trace", trace}, {"aminmax", aminmax}, {"segment_reduce", segment_reduce}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
   };
   return rules;
 }

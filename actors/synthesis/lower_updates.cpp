@@ -87,6 +87,19 @@ void diagonal_scatter(lowering& l) {
   });
 }
 
+/// A vector along the diagonal of a matrix of zeros.
+void diagonal_embedded(lowering& l) {
+  const tensor_ref x = l.tensor("self");
+  const auto shape = l.output_shape();
+  const diagonal_of along(l, shape.size());
+  l.bind(0, l.map(l.name(), x.type, shape, [&](const std::vector<index>& at) {
+    auto from = along.without(at);
+    from.push_back(at[along.first] - along.row);
+    const index distance = at[along.second] - at[along.first] - along.offset;
+    return l.read(x, from, {distance, index(0) - distance});
+  }));
+}
+
 bool few(lowering& l, const index& n) {
   const bool ok = n.constant() && *n.constant() <= most_indices;
   if (!ok)
@@ -172,7 +185,7 @@ void literal(lowering& l) {
 
 const lower_table& update_rules() {
   static const lower_table rules{
-    {"slice_scatter", slice_scatter}, {"select_scatter", select_scatter}, {"diagonal", diagonal}, {"diagonal_scatter", diagonal_scatter},
+    {"slice_scatter", slice_scatter}, {"select_scatter", select_scatter}, {"diagonal", diagonal}, {"diagonal_scatter", diagonal_scatter}, {"diag_embed", diagonal_embedded},
     {"index_add", by_index<true>}, {"index_fill", by_index<false>}, {"scatter_add", scatter_add}, {"literal", literal},
   };
   return rules;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace kevolve::agent::oracle {
 namespace {
@@ -107,6 +108,43 @@ tensor outer(const tensor& a, const tensor& b, dtype type) {
   return map<double, double>(type, unsqueeze(as_reals(a), 1), unsqueeze(as_reals(b), 0), [](double x, double y) { return x * y; });
 }
 
+/// Euclid's distance of each row of x1 from each row of x2; batch dimensions broadcast.
+results distances(const call& c) {
+  if (c.real("p", 2) != 2)
+    refuse("distances of order " + std::to_string(c.real("p", 2)));
+  tensor d = map<double, double>(c.result_type(), unsqueeze(as_reals(c.value("x1")), -2), unsqueeze(as_reals(c.value("x2")), -3), [](double x, double y) { return (x - y) * (x - y); });
+  const std::int64_t width = d.shape.back();
+  tensor rows = contiguous(d), out = make<double>(c.result_type(), extents(d.shape.begin(), d.shape.end() - 1));
+  for (std::int64_t r = 0; r < out.count(); ++r) {
+    const double* row = data<double>(rows) + r * width;
+    mutable_data<double>(out)[r] = std::sqrt(std::accumulate(row, row + width, 0.0));
+  }
+  return {out};
+}
+
+/// Product of vectors of three along a dimension.
+results cross(const call& c) {
+  tensor a = as_reals(c.value("self")), b = as_reals(c.value("other"));
+  const auto shape = broadcast(a.shape, b.shape);
+  a = expand(a, shape), b = expand(b, shape);
+  const auto dim = wrap_dimension(c.integer("dim", -1), static_cast<std::int64_t>(shape.size()));
+  const auto times = [](double x, double y) { return x * y; };
+  tensor out = make<double>(c.result_type(), shape);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const auto product = [&](std::int64_t p, std::int64_t q) { return map<double, double>(c.result_type(), select(a, dim, p % 3), select(b, dim, q % 3), times); };
+    write_window(out, select(out, dim, i), map<double, double>(c.result_type(), product(i + 1, i + 2), product(i + 2, i + 1), [](double x, double y) { return x - y; }));
+  }
+  return {in_result_type(c, out)};
+}
+
+results trace(const call& c) {
+  tensor x = as_reals(c.value("self"));
+  double sum = 0;
+  for (std::int64_t i = 0; i < std::min(x.shape.at(0), x.shape.at(1)); ++i)
+    sum += item(select(select(x, 0, i), 0, i));
+  return {convert(scalar(sum), c.result_type())};
+}
+
 /// sum over `sumdim` of i1 * i2 * i3, each unsqueezed where its list says: what bilinear layers become.
 results trilinear(const call& c) {
   auto widened = [&](const char* name, const char* dims) {
@@ -146,6 +184,10 @@ const entry table[] = {
     {"baddbmm", added<batch1, batch2>},
     {"addbmm", add_batches},
     {"linear", linear},
+    {"_euclidean_dist", distances},
+    {"_cdist_forward", distances},
+    {"linalg_cross", cross},
+    {"trace", trace},
     {"outer", [](const call& c) -> results { return {in_result_type(c, outer(c.value("self"), c.value("vec2"), c.result_type()))}; }},
     {"ger", [](const call& c) -> results { return {in_result_type(c, outer(c.value("self"), c.value("vec2"), c.result_type()))}; }},
     {"addr", [](const call& c) -> results {

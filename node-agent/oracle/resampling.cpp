@@ -159,6 +159,63 @@ results im2col(const call& c) {
   return {single ? select(out, 0, 0) : out};
 }
 
+/// The reverse (torch.nn.Fold): each element of the image is the sum of its copies in the columns.
+results col2im(const call& c) {
+  tensor x = as_reals(c.value("self"));
+  auto kernel = c.integers("kernel_size"), dilation = c.integers("dilation"), padding = c.integers("padding"), stride = c.integers("stride");
+  auto size = c.integers("output_size");
+  bool single = x.rank() == 2;
+  if (single)
+    x = unsqueeze(x, 0);
+  auto taps = kernel.at(0) * kernel.at(1), channels = x.shape.at(1) / taps, batch = x.shape[0];
+  auto steps = [&](std::size_t d) { return (size.at(d) + 2 * padding.at(d) - dilation.at(d) * (kernel.at(d) - 1) - 1) / stride.at(d) + 1; };
+  tensor columns = contiguous(reshape(x, {batch * channels, kernel[0], kernel[1], steps(0), steps(1)}));
+  tensor out = make_filled<double>(x.type, {batch * channels, size.at(0), size.at(1)}, 0.0);
+  const double* from = data<double>(columns);
+  double* to = mutable_data<double>(out);
+  for (integer image = 0; image < batch * channels; ++image)
+    for (integer i = 0; i < kernel[0]; ++i)
+      for (integer j = 0; j < kernel[1]; ++j)
+        for (integer r = 0; r < steps(0); ++r)
+          for (integer s = 0; s < steps(1); ++s, ++from) {
+            auto row = r * stride[0] + i * dilation[0] - padding[0], column = s * stride[1] + j * dilation[1] - padding[1];
+            if (row >= 0 && row < size[0] && column >= 0 && column < size[1])
+              to[(image * size[0] + row) * size[1] + column] += *from;
+          }
+  return {reshape(out, c.result_shape())};
+}
+
+/// Bilinear samples of an image where a grid of (x, y) from -1 to 1 says; outside it is 0 (padding_mode 0), or the nearest border (1).
+results grid_sample(const call& c) {
+  if (c.integer("interpolation_mode", 0) != 0 || c.integer("padding_mode", 0) > 1)
+    refuse("grid_sample other than mode 'bilinear' with padding 'zeros' or 'border'");
+  tensor x = contiguous(as_reals(c.value("input"))), grid = contiguous(as_reals(c.value("grid")));
+  const bool border = c.integer("padding_mode", 0) == 1, corners = c.flag("align_corners");
+  auto batch = x.shape.at(0), channels = x.shape.at(1), height = x.shape.at(2), width = x.shape.at(3), places = grid.shape.at(1) * grid.shape.at(2);
+  tensor out = make<double>(c.result_type(), c.result_shape());
+  auto position = [&](double at, integer size) {
+    double place = corners ? (at + 1) / 2 * static_cast<double>(size - 1) : ((at + 1) * static_cast<double>(size) - 1) / 2;
+    return border ? std::clamp(place, 0.0, static_cast<double>(size - 1)) : place;
+  };
+  for (integer n = 0; n < batch; ++n)
+    for (integer p = 0; p < places; ++p) {
+      const double* at = data<double>(grid) + (n * places + p) * 2;
+      double column = position(at[0], width), row = position(at[1], height);
+      for (integer channel = 0; channel < channels; ++channel) {
+        const double* image = data<double>(x) + (n * channels + channel) * height * width;
+        double sum = 0;
+        for (double down : {0.0, 1.0})
+          for (double right : {0.0, 1.0}) {
+            double r = std::floor(row) + down, s = std::floor(column) + right;
+            if (r >= 0 && r <= static_cast<double>(height - 1) && s >= 0 && s <= static_cast<double>(width - 1)) // NaN is nowhere inside
+              sum += (1 - std::abs(row - r)) * (1 - std::abs(column - s)) * image[static_cast<integer>(r) * width + static_cast<integer>(s)];
+          }
+        mutable_data<double>(out)[(n * channels + channel) * places + p] = sum;
+      }
+    }
+  return {out};
+}
+
 const entry table[] = {
     {"upsample_nearest1d", nearest<1>},
     {"upsample_nearest2d", nearest<2>},
@@ -172,6 +229,9 @@ const entry table[] = {
     {"channel_shuffle", channel_shuffle},
     {"native_channel_shuffle", channel_shuffle},
     {"im2col", im2col},
+    {"col2im", col2im},
+    {"grid_sampler_2d", grid_sample},
+    {"grid_sampler", grid_sample},
 };
 
 } // namespace

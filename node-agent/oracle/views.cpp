@@ -293,6 +293,14 @@ tensor diagonal_of(const call& c, const tensor& x) {
   return out;
 }
 
+/// A vector along the diagonal of a matrix of zeros.
+results diagonal_embedded(const call& c) {
+  tensor x = c.value("self");
+  tensor out = x.real() ? make_filled<double>(x.type, c.result_shape(), 0.0) : make_filled<std::int64_t>(x.type, c.result_shape(), 0);
+  write_window(out, diagonal_of(c, out), x);
+  return {out};
+}
+
 results repeat(const call& c) {
   tensor x = c.value("self");
   auto times = c.integers("repeats");
@@ -395,6 +403,7 @@ const entry table[] = {
     {"as_strided", as_strided},
     {"diagonal", [](const call& c) -> results { return {diagonal_of(c, c.value("self"))}; }},
     {"diagonal_scatter", [](const call& c) { return scattered(c, diagonal_of); }},
+    {"diag_embed", diagonal_embedded},
     {"repeat", repeat},
     {"tile", repeat},
     {"slice_scatter", [](const call& c) { return scattered(c, sliced_window); }},

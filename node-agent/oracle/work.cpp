@@ -25,7 +25,7 @@ const std::unordered_map<std::string_view, per_element> elementwise{
     {"rsqrt", {2, 0}}, {"leaky_relu", {2, 0}}, {"prelu", {2, 0}}, {"_prelu_kernel", {2, 0}}, {"hardtanh", {2, 0}}, {"lerp", {3, 0}},
     {"addcmul", {3, 0}}, {"addcdiv", {3, 0}}, {"gelu_backward", {12, 2}}, {"silu_backward", {8, 1}}, {"tanh_backward", {3, 0}},
     {"sigmoid_backward", {3, 0}}, {"native_batch_norm", {4, 0}}, {"_native_batch_norm_legit", {8, 0}},
-    {"_native_batch_norm_legit_no_training", {4, 0}}, {"upsample_bilinear2d", {8, 0}}, {"smooth_l1_loss", {5, 0}}, {"huber_loss", {5, 0}},
+    {"_native_batch_norm_legit_no_training", {4, 0}}, {"upsample_bilinear2d", {8, 0}}, {"upsample_bicubic2d", {46, 0}}, {"grid_sampler_2d", {30, 0}}, {"linalg_cross", {3, 0}}, {"smooth_l1_loss", {5, 0}}, {"huber_loss", {5, 0}},
     {"mse_loss", {3, 0}}, {"binary_cross_entropy", {7, 2}}, {"pow", {1, 0}},
 };
 
@@ -33,14 +33,14 @@ const std::unordered_map<std::string_view, per_element> reducing{
     {"sum", {1, 0}}, {"nansum", {1, 0}}, {"mean", {1, 0}}, {"prod", {1, 0}}, {"max", {1, 0}}, {"amax", {1, 0}}, {"min", {1, 0}},
     {"amin", {1, 0}}, {"aminmax", {2, 0}}, {"argmax", {1, 0}}, {"argmin", {1, 0}}, {"any", {1, 0}}, {"all", {1, 0}}, {"var", {4, 0}},
     {"std", {4, 0}}, {"var_mean", {4, 0}}, {"std_mean", {4, 0}}, {"norm", {2, 0}}, {"linalg_vector_norm", {2, 0}},
-    {"logsumexp", {4, 1}}, {"count_nonzero", {1, 0}}, {"median", {1, 0}},
+    {"logsumexp", {4, 1}}, {"count_nonzero", {1, 0}}, {"median", {1, 0}}, {"trace", {1, 0}},
 };
 
 /// Operations that move data, or only say how to read it.
 const char* const moving[] = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "transpose", "t", "permute", "expand", "squeeze", "unsqueeze", "select", "slice",
     "narrow", "split", "split_with_sizes", "unsafe_split", "chunk", "unbind", "cat", "stack", "constant_pad_nd", "flip", "roll", "unfold",
-    "as_strided", "diagonal", "repeat", "clone", "detach", "alias", "lift_fresh", "_to_copy", "to", "copy", "empty", "zeros", "ones", "full",
+    "as_strided", "diagonal", "diag_embed", "repeat", "clone", "detach", "alias", "lift_fresh", "_to_copy", "to", "copy", "empty", "zeros", "ones", "full",
     "zeros_like", "ones_like", "full_like", "empty_like", "arange", "scalar_tensor", "index", "index_select", "gather", "embedding", "tril",
     "triu", "dropout", "native_dropout", "movedim", "contiguous", "flatten", "new_zeros", "new_ones", "new_full", "new_empty",
     "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "slice_scatter", "select_scatter", "scatter", "pixel_shuffle",
@@ -188,6 +188,11 @@ bool row_work(std::string_view name, const reader& in, node_work& out) {
            shape.size() > 1 ? results / static_cast<double>(shape[1]) : 1, false, true};
   } else if (name.find("adaptive") != std::string_view::npos && name.find("pool") != std::string_view::npos) {
     out = {in.largest_input(), 0, std::max(1.0, in.largest_input() / std::max(1.0, results)), false, false};
+  } else if (name == "_euclidean_dist" || name == "_cdist_forward") {
+    const double width = at_end(in.shape("x1"), 1);
+    out = {3 * results * width, results, width, false, false};
+  } else if (name == "col2im") {
+    out = {results * extent_of("kernel_size"), 0, extent_of("kernel_size"), false, false};
   } else if (name.find("pool") != std::string_view::npos) {
     out = {results * extent_of("kernel_size"), 0, extent_of("kernel_size"), false, false};
   } else if (name == "sort" || name == "topk" || name == "argsort") {

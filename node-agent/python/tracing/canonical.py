@@ -178,6 +178,10 @@ def scatter(recorder, op, arguments, base, new):
     raise TraceError(recorder.located("an in-place write through a view made by %s cannot be traced" % op))
 
 
+# Operations that count dimensions among those of their result, which has one more than their first tensor.
+ADD_A_DIMENSION = ("aten.stack.default", "aten.diag_embed.default")
+
+
 def positive(dim, rank):
     return dim + max(rank, 1) if dim < 0 else dim
 
@@ -201,7 +205,7 @@ def normalise(recorder, op, values, results):
     tensors = refs_in(list(values.values()))
     if not tensors:
         return values
-    rank = len(recorder.shape(tensors[0].name)) + (1 if op == "aten.stack.default" else 0)
+    rank = len(recorder.shape(tensors[0].name)) + (1 if op in ADD_A_DIMENSION else 0)
     values = dict(values)
     for key in ("dim", "dims", "dim1", "dim2"):
         value = values.get(key)
