@@ -67,6 +67,7 @@ struct session_settings {
   int priority = 0;                // of its work: higher first
   ensemble_kind ensemble = ensemble_kind::weights;
   bool adaptive_injection = false; // p follows each node's stagnation and what priors did in this session; `injection` is where it begins
+  std::vector<std::string> written_on; // of `synthesizers`, in their order: the label of agents that it writes on, "any" for all; "", or empty: the scheduler's own, where it has it
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -100,6 +101,8 @@ struct candidate_added {
   node_number number = 0;
   candidate what;                   // sources are stored once per candidate id
   transformation edge;
+  std::string agent;                // that it was written on; "": in the scheduler
+  std::uint32_t moves = 0;          // agents that had it before and gave nothing
 };
 
 /// A proposal that brought no candidate: duplicate, refused by a check, or a failed synthesizer. It cost no evaluation.
@@ -211,13 +214,13 @@ std::string_view kind_of(const event& e) noexcept;
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
   if constexpr (!Inspector::is_loading)
-    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights && !x.adaptive_injection) // as it was before there were any of them
+    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights && !x.adaptive_injection && x.written_on.empty()) // as it was before there were any of them
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                                 f.field("baselines", x.baselines), f.field("scale", x.scale));
   if constexpr (!Inspector::is_loading)
-    if (x.ensemble == ensemble_kind::weights && !x.adaptive_injection) // as it was before anything else could choose
+    if (x.ensemble == ensemble_kind::weights && !x.adaptive_injection && x.written_on.empty()) // as it was before anything else could choose
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
@@ -225,19 +228,28 @@ bool inspect(Inspector& f, session_settings& x) {
                                 f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
                                 f.field("priority", x.priority));
   if constexpr (!Inspector::is_loading)
-    if (!x.adaptive_injection) // as it was while p stood still
+    if (!x.adaptive_injection && x.written_on.empty()) // as it was while p stood still
       return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                                 f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                                 f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                                 f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
                                 f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
                                 f.field("priority", x.priority), f.field("ensemble", x.ensemble));
+  if constexpr (!Inspector::is_loading)
+    if (x.written_on.empty()) // as it was while all was written in the scheduler
+      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
+                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
+                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
+                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
+                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                                f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection));
   return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
                             f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
                             f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
                             f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
                             f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                            f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection));
+                            f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection),
+                            f.field("written_on", x.written_on));
 }
 template <class Inspector>
 bool inspect(Inspector& f, synthesizer_record& x) {
@@ -277,7 +289,10 @@ bool inspect(Inspector& f, proposal_made& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, candidate_added& x) {
-  return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("edge", x.edge));
+  if constexpr (!Inspector::is_loading)
+    if (x.agent.empty() && x.moves == 0) // as it was while all was written in the scheduler
+      return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("edge", x.edge));
+  return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("edge", x.edge), f.field("agent", x.agent), f.field("moves", x.moves));
 }
 template <class Inspector>
 bool inspect(Inspector& f, proposal_closed& x) {

@@ -6,6 +6,8 @@
 namespace kevolve {
 
 std::string work_print(const work& what) {
+  if (const auto* writes = std::get_if<write_work>(&what))
+    return writes->print;
   const auto* asked = std::get_if<evaluate_work>(&what);
   if (!asked)
     return {};

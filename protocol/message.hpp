@@ -4,6 +4,7 @@
 
 #include "protocol/evaluation.hpp"
 #include "protocol/operator.hpp"
+#include "protocol/writing.hpp"
 
 #include <cstdint>
 #include <string>
@@ -56,7 +57,7 @@ struct compile_work {
   double limit_s = 60;                 // each command's
 };
 
-using work = std::variant<evaluate_work, trace_work, compile_work>;
+using work = std::variant<evaluate_work, trace_work, compile_work, write_work, kept_work>;
 
 /// Bytes that travel in pieces: too many for one frame, or perhaps known already where they are wanted (blob_wanted).
 struct blob_reference {
@@ -77,7 +78,7 @@ struct compile_made {
 };
 
 /// SHA-256 of all that an evaluation's answer depends on, the inputs' seed included: the same work asked for again, by whatever task and however
-/// often a scheduler started in between. "": a trace or a compilation, which are not kept.
+/// often a scheduler started in between; the print that a write_work brings. "": a trace or a compilation, which are not kept.
 std::string work_print(const work& what);
 
 struct device_description {
@@ -101,17 +102,21 @@ struct found_device {
 // agent -> scheduler
 struct agent_hello { std::string agent; std::string incarnation; std::uint32_t version = protocol_version;
                      std::vector<device_description> devices; std::uint32_t compile_slots = 1;
-                     std::vector<std::string> kept;      // work_print of what it has finished and nobody has counted yet, newest first
+                     std::vector<std::string> kept;      // work_print of what it has finished and nobody has counted yet, newest first; what it is writing, before them
                      std::vector<found_device> found;    // beside `devices`, for people
                      bool compiles = true;               // has a compiler; agents of before this field have one
                      bool pieces = false;                // takes and gives blobs, and asks for what it cannot compile; agents of before this field do neither
                      std::vector<std::string> toolchains; // that it compiles with for others: "g++ 12.2.0"
                      std::string machine;                // of the programs that they make: "x86_64"
-                     std::uint32_t libc = 0; };          // and their glibc (program_host)
+                     std::uint32_t libc = 0;             // and their glibc (program_host)
+                     std::vector<writer_description> writers; // who writes candidates on its host
+                     std::uint32_t writing_slots = 0;    // proposals that they write at once
+                     std::vector<std::string> labels; }; // what sessions may choose agents by, besides its name
 struct agent_heartbeat { std::uint32_t leases = 0; double load = 0; };
 struct lease_accepted { std::string lease; std::uint64_t epoch = 0; };
-struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string, compile_made, blob_reference> answer; };
+struct lease_finished { std::string lease; std::uint64_t epoch = 0; std::variant<evaluation, problem, std::string, compile_made, blob_reference, written> answer; };
                                                          // string: infrastructure error; blob: the encoded variant, to be fetched
+using lease_answer = decltype(lease_finished::answer);
 struct agent_goodbye { std::string reason; };
 struct compile_wanted { std::string request; compile_work what; };  // said again until it is answered
 struct compile_dropped { std::string request; };                    // nobody waits for it any more
@@ -182,7 +187,8 @@ template <class Inspector>
 bool inspect(Inspector& f, agent_hello& x) {
   return f.object(x).fields(f.field("agent", x.agent), f.field("incarnation", x.incarnation), f.field("version", x.version),
                             f.field("devices", x.devices), f.field("compile_slots", x.compile_slots), f.field("kept", x.kept), f.field("found", x.found), f.field("compiles", x.compiles),
-                            f.field("pieces", x.pieces), f.field("toolchains", x.toolchains), f.field("machine", x.machine), f.field("libc", x.libc));
+                            f.field("pieces", x.pieces), f.field("toolchains", x.toolchains), f.field("machine", x.machine), f.field("libc", x.libc),
+                            f.field("writers", x.writers), f.field("writing_slots", x.writing_slots), f.field("labels", x.labels));
 }
 template <class Inspector>
 bool inspect(Inspector& f, agent_heartbeat& x) {

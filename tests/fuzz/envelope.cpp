@@ -59,7 +59,14 @@ std::vector<std::string> seeds() {
                            result_acknowledged{"s/1/1", 1, true}, agent_drain{30},
                            compile_wanted{"r", to_compile}, compile_dropped{"r"}, lease_granted{"r", 1, 60, to_compile}, lease_finished{"r", 1, made}, compile_answered{"r", made},
                            compile_answered{"r", std::string("nobody has g++")}, lease_offered{"s/1/1", 1, 60, made.artifact}, lease_finished{"s/1/1", 1, made.artifact},
-                           blob_wanted{made.artifact.hash, 4096, 4096, "fleet.host/1"}, blob_piece{made.artifact.hash, 4096, std::string(4096, '\x7f'), ""}, blob_missing{made.artifact.hash, ""}};
+                           blob_wanted{made.artifact.hash, 4096, 4096, "fleet.host/1"}, blob_piece{made.artifact.hash, 4096, std::string(4096, '\x7f'), ""}, blob_missing{made.artifact.hash, ""},
+                           lease_granted{"s/write-1/1", 1, 60, write_work{"small", std::string(64, 'd'), std::string("\x81\xa1x\x01", 4), 4000, 0.5, 600}}, lease_granted{"s/write-1/1", 2, 60, kept_work{std::string(64, 'd')}},
+                           lease_finished{"s/write-1/1", 1, written{std::string(64, 'd'), some_work().what, {"model", "wider", "why"}, errc::synthesizer, "", {{model_asked{1, 0, "small"}, model_answered{1, 0, "text"}}}}},
+                           lease_finished{"s/write-1/1", 1, written{std::string(64, 'd'), std::nullopt, {}, errc::refused, "nothing new"}}};
+  hello.writers = {{"small", "m-1", "vendor", 1000}};
+  hello.writing_slots = 2;
+  hello.labels = {"gpu"};
+  all.push_back(encode(envelope{protocol_version, "fleet.host/1", "", 1, hello}));
   for (const message& m : every)
     all.push_back(encode(envelope{protocol_version, "fleet.host/1", "", all.size() + 1, m}));
   all.push_back(encode(client_request{client_protocol_version, "sessions", "", std::nullopt}));

@@ -56,6 +56,13 @@ std::map<std::string, std::string> version_1() {
   by_bandit.settings.ensemble = ensemble_kind::bandit;
   by_bandit.synthesizers = {{"generator", {10, 9, 3, 0}}};
   out["event session_opened by a bandit"] = event_record("golden", 0, by_bandit);
+  auto written_elsewhere = samples::opened("golden");
+  written_elsewhere.settings.written_on = {"any"};
+  out["event session_opened, written elsewhere"] = event_record("golden", 0, written_elsewhere);
+  auto on_an_agent = samples::added(1, bare);
+  on_an_agent.agent = "fleet.host";
+  on_an_agent.moves = 1;
+  out["event candidate_added on an agent"] = event_record("golden", 2, on_an_agent);
   out["event model_answered"] = event_record("golden", 12, model_answered{1, 0, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 17});
   out["session row"] = make_record(table::sessions, "golden", encode(row));
   out["head"] = make_record(table::root, "head", encode(head_row{2, 1, 1, "golden", 1, 1, std::string(32, 'c')}));

@@ -44,11 +44,18 @@ session_opened by_bandit() {
   return opened;
 }
 
+session_opened written_elsewhere() {
+  session_opened opened = by_bandit();
+  opened.settings.written_on = {"", "any"};
+  return opened;
+}
+
 /// One of every alternative, with something in every kind of field.
 std::vector<event> every_event() {
   return {session_opened{"s", sample_problem(), {"cpu", "x86-64-v4", "cpp"}, {.seed = ~0ull}, "cpu-x", 1},
           proposal_made{3, {1, 2}, memory_operator::combined, 7, 1, "leader:abc", "generator"},
           candidate_added{3, sample_candidate(), {"vectorize", "by 16", "why"}},
+          candidate_added{3, sample_candidate(), {"vectorize", "by 16", "why"}, "fleet.host/1", 2},
           proposal_closed{4, "duplicate"},
           evaluation_recorded{3, 1, "anchor", sample_evaluation()},
           evaluation_discarded{3, 2, "late"},
@@ -62,6 +69,7 @@ std::vector<event> every_event() {
           model_asked{3, 1, "local", "m-1", "repair", "rules", {"write it", "int x;", "it does not compile"}, 4000, 0.25, 10},
           model_asked{3, 2, "local", "m-1", "repair", "rules", {"write it"}, 4000, 0.25, 10, "vendor"},
           by_bandit(),
+          written_elsewhere(),
           model_answered{3, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 
@@ -71,6 +79,11 @@ compile_made sample_program() {
   compile_made made{sample_candidate().id, true, {std::string(64, 'a'), 16384}, "a warning", {"kernel.cpp:3: optimized: loop vectorized"}, "g++ 12.2.0", true};
   made.wall_s = 0.25;
   return made;
+}
+
+/// A writer's answer, with a request that it cost.
+written sample_writing() {
+  return {"print", sample_candidate(), {"model", "wider", "why"}, errc::synthesizer, "", {{model_asked{3, 0, "local", "m-1"}, model_answered{3, 0, "text"}}}};
 }
 
 std::vector<envelope> every_message() {
@@ -84,7 +97,14 @@ std::vector<envelope> every_message() {
                               lease_granted{"l", 2, 3.5, sample_compilation()}, lease_finished{"l", 2, sample_program()}, lease_finished{"l", 2, blob_reference{std::string(64, 'a'), 9}},
                               compile_answered{"r", sample_program()}, compile_answered{"r", std::string("nobody has g++")},
                               blob_wanted{std::string(64, 'a'), 262144, 4096, "agent/1"}, blob_piece{std::string(64, 'a'), 262144, std::string("\0\1\xff", 3), "agent/1"},
-                              blob_missing{std::string(64, 'a'), ""}};
+                              blob_missing{std::string(64, 'a'), ""},
+                              lease_granted{"w", 1, 60, write_work{"local", "print", std::string("\x81\0", 2), 4000, 0.25, 600}}, lease_granted{"w", 2, 60, kept_work{"print"}},
+                              lease_finished{"w", 1, sample_writing()}, lease_finished{"w", 1, written{"print", std::nullopt, {}, errc::budget, "no room"}}};
+  agent_hello writes{"a", "1", 1};
+  writes.writers = {{"local", "m-1", "vendor", 1000}};
+  writes.writing_slots = 2;
+  writes.labels = {"gpu"};
+  bodies.push_back(std::move(writes));
   std::vector<envelope> all;
   for (auto& body : bodies)
     all.push_back({1, "from", "to", all.size(), std::move(body)});
