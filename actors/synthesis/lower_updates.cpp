@@ -2,6 +2,9 @@
 #include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
 
+#include <limits>
+#include <optional>
+
 namespace kevolve::synthesis {
 namespace {
 
@@ -145,29 +148,104 @@ void by_index(lowering& l) {
   }
 }
 
-/// Elements of src are added where index says along dim; index may be smaller than self in the other dimensions.
-void scatter_add(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  const tensor_ref i = l.tensor("index");
-  const tensor_ref src = l.tensor("src");
-  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
-  if (x.shape.empty())
-    return l.fail("a tensor without dimensions is not supported");
-  if (!few(l, i.shape[dim]))
-    return;
-  auto space = x.shape;
-  space.push_back(i.shape[dim]);
-  const auto sum = l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
-    std::vector<index> from(at.begin(), at.end() - 1);
-    from[dim] = at.back();
-    std::vector<index> inside;
-    for (std::size_t d = 0; d < from.size(); ++d)
+/// What scatter's relatives share: each element of the result looks for itself among the indices along dim. index may be smaller than self in
+/// the other dimensions.
+struct scattered {
+  tensor_ref x, i;
+  std::size_t dim = 0;
+  std::vector<index> space; // of x, and the index's extent along dim
+
+  static std::optional<scattered> of(lowering& l) {
+    scattered s{l.tensor("self"), l.tensor("index"), 0, {}};
+    if (s.x.shape.empty())
+      return l.fail("a tensor without dimensions is not supported"), std::nullopt;
+    s.dim = l.wrap(l.integer("dim", 0), s.x.shape.size());
+    if (!few(l, s.i.shape[s.dim]))
+      return std::nullopt;
+    s.space = s.x.shape;
+    s.space.push_back(s.i.shape[s.dim]);
+    return s;
+  }
+  /// The place in index and src that element `at` of `space` looks at, where `inside` (all >= 0) holds.
+  [[nodiscard]] std::vector<index> from(const std::vector<index>& at, std::vector<index>& inside) const {
+    std::vector<index> place(at.begin(), at.end() - 1);
+    place[dim] = at.back();
+    for (std::size_t d = 0; d < place.size(); ++d)
       if (d != dim && !(i.shape[d] == x.shape[d]))
-        inside.push_back(i.shape[d] - 1 - from[d]);
-    const auto hit = call(op::logical_and, in_range(inside), call(op::equal, l.read(i, from, inside), position(at[dim])));
-    return choose(hit, l.read(src, from, inside), number(0));
-  });
-  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) { return l.read(x, at) + l.read(sum, at); }));
+        inside.push_back(i.shape[d] - 1 - place[d]);
+    return place;
+  }
+  [[nodiscard]] expr_ref hit(lowering& l, const std::vector<index>& at) const {
+    std::vector<index> inside;
+    const auto place = from(at, inside);
+    const auto same = call(op::equal, l.read(i, place, inside), position(at[dim]));
+    return inside.empty() ? same : call(op::logical_and, in_range(inside), same);
+  }
+  /// src's elements that fall on one of self's, combined; `nothing` where there are none.
+  [[nodiscard]] tensor_ref combined(lowering& l, combiner c, double nothing) const {
+    const tensor_ref src = l.tensor("src");
+    return l.reduce(l.name("scattered"), x.type, space, {x.shape.size()}, false, c, [&](const std::vector<index>& at) {
+      std::vector<index> inside;
+      const auto place = from(at, inside);
+      return choose(hit(l, at), l.read(src, place, inside), number(nothing));
+    });
+  }
+};
+
+/// Elements of src are added where index says along dim.
+void scatter_add(lowering& l) {
+  const auto s = scattered::of(l);
+  if (!s)
+    return;
+  const auto sum = s->combined(l, combiner::sum, 0);
+  l.bind(0, l.map(l.name(), s->x.type, s->x.shape, [&](const std::vector<index>& at) { return l.read(s->x, at) + l.read(sum, at); }));
+}
+
+/// Elements of src (or a number) replace self's where index says; of several for one place the last.
+void scatter(lowering& l) {
+  const auto s = scattered::of(l);
+  if (!s)
+    return;
+  if (l.has("value")) {
+    const auto value = l.operand("value");
+    const auto named = l.reduce(l.name("named"), dtype::boolean, s->space, {s->x.shape.size()}, false, combiner::any, [&](const std::vector<index>& at) { return s->hit(l, at); });
+    return l.bind(0, l.map(l.name(), s->x.type, s->x.shape, [&](const std::vector<index>& at) { return choose(l.read(named, at), value(at), l.read(s->x, at)); }));
+  }
+  // As large as self in the other dimensions, so that every element may look: both sides of a choice are read.
+  tensor_ref src = l.tensor("src");
+  auto wide = s->x.shape;
+  wide[s->dim] = src.shape[s->dim];
+  if (!(src.shape == wide))
+    src = l.map(l.name("src"), src.type, wide, [&, narrow = src](const std::vector<index>& at) {
+      std::vector<index> inside;
+      for (std::size_t d = 0; d < at.size(); ++d)
+        if (!(narrow.shape[d] == wide[d]))
+          inside.push_back(narrow.shape[d] - 1 - at[d]);
+      return l.read(narrow, at, inside);
+    });
+  const auto none = call(op::to_integer, number(-1));
+  const auto last = l.reduce(l.name("last"), dtype::int64, s->space, {s->x.shape.size()}, false, combiner::maximum,
+                             [&](const std::vector<index>& at) { return choose(s->hit(l, at), position(at.back()), none); });
+  l.bind(0, l.map(l.name(), s->x.type, s->x.shape, [&](const std::vector<index>& at) {
+    const auto which = l.read(last, at);
+    return choose(less(which, call(op::to_integer, number(0))), l.read(s->x, at), l.gather(src, at, s->dim, which));
+  }));
+}
+
+/// Elements of src are combined with self's where index says.
+void scatter_reduce(lowering& l) {
+  const auto s = scattered::of(l);
+  if (!s)
+    return;
+  const std::string how = l.text("reduce", "");
+  const bool greatest = how == "amax", least = how == "amin", sum = how == "sum", product = how == "prod";
+  if (!l.flag("include_self", true) || !(greatest || least || sum || product))
+    return l.fail("scatter_reduce is supported with 'sum', 'prod', 'amax' or 'amin' and with self included");
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const auto found = s->combined(l, greatest ? combiner::maximum : least ? combiner::minimum : sum ? combiner::sum : combiner::product,
+                                 greatest ? -infinity : least ? infinity : sum ? 0 : 1);
+  const auto code = greatest ? op::maximum : least ? op::minimum : sum ? op::add : op::mul;
+  l.bind(0, l.map(l.name(), s->x.type, s->x.shape, [&](const std::vector<index>& at) { return call(code, l.read(s->x, at), l.read(found, at)); }));
 }
 
 /// A tensor that the tracer found written in the reference.
@@ -186,7 +264,7 @@ void literal(lowering& l) {
 const lower_table& update_rules() {
   static const lower_table rules{
     {"slice_scatter", slice_scatter}, {"select_scatter", select_scatter}, {"diagonal", diagonal}, {"diagonal_scatter", diagonal_scatter}, {"diag_embed", diagonal_embedded},
-    {"index_add", by_index<true>}, {"index_fill", by_index<false>}, {"scatter_add", scatter_add}, {"literal", literal},
+    {"index_add", by_index<true>}, {"index_fill", by_index<false>}, {"scatter_add", scatter_add}, {"scatter", scatter}, {"scatter_reduce", scatter_reduce}, {"literal", literal},
   };
   return rules;
 }
