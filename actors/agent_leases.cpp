@@ -10,6 +10,14 @@ constexpr auto repeat_after = 5s; // of an answer that nobody acknowledged: fram
 } // namespace
 
 std::vector<agent_effect> agent_leases::granted(lease_granted what, time now) {
+  return take({std::move(what.lease), what.epoch, std::move(what.what), {}}, what.deadline_s, now);
+}
+
+std::vector<agent_effect> agent_leases::offered(lease_offered what, time now) {
+  return take({std::move(what.lease), what.epoch, {}, std::move(what.what)}, what.deadline_s, now);
+}
+
+std::vector<agent_effect> agent_leases::take(start_work what, double deadline_s, time now) {
   std::vector<agent_effect> effects;
   auto found = entries_.find(what.lease);
   if (found != entries_.end()) {
@@ -31,10 +39,10 @@ std::vector<agent_effect> agent_leases::granted(lease_granted what, time now) {
     effects.push_back(message(lease_finished{what.lease, what.epoch, "the agent holds " + std::to_string(bound_) + " leases, its bound"}));
     return effects;
   }
-  auto lasts = std::chrono::duration_cast<time::duration>(std::chrono::duration<double>(what.deadline_s));
+  auto lasts = std::chrono::duration_cast<time::duration>(std::chrono::duration<double>(deadline_s));
   entries_[what.lease] = entry{what.epoch, phase::running, now + lasts, {}, {}};
   effects.push_back(message(lease_accepted{what.lease, what.epoch}));
-  effects.push_back(start_work{what.lease, what.epoch, std::move(what.what)});
+  effects.push_back(std::move(what));
   return effects;
 }
 

@@ -19,6 +19,7 @@ struct start_work {
   std::string lease;
   std::uint64_t epoch = 0;
   work what;
+  blob_reference fetch = {}; // named: the encoded work is to be fetched first
 };
 struct stop_work {
   std::string lease;
@@ -32,6 +33,8 @@ public:
   explicit agent_leases(std::size_t bound) : bound_(bound) {}
 
   std::vector<agent_effect> granted(lease_granted what, time now);
+  /// The same of work that is to be fetched: accepted at once, so that its deadline holds for the fetching, too.
+  std::vector<agent_effect> offered(lease_offered what, time now);
   std::vector<agent_effect> cancelled(const lease_cancelled& what);
   void acknowledged(const result_acknowledged& what);
   /// A worker came to an end. An answer for a lease that was cancelled meanwhile is dropped: the scheduler has given it up.
@@ -51,6 +54,7 @@ private:
     time repeat_at;
     lease_finished answer;
   };
+  std::vector<agent_effect> take(start_work what, double deadline_s, time now);
   agent_effect answer_with(const std::string& lease, entry& e, lease_answer answer, time now);
 
   const std::size_t bound_;

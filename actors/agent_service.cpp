@@ -1,10 +1,13 @@
 // The agent inside a process: one thread owns the DEALER socket and the job table, workers call the host evaluator. Capacity is one worker
-// per compile slot and device slot, so that compiles run beside each other while one candidate is measured.
+// per compile slot and device slot, so that compiles run beside each other while one candidate is measured; and one per compile slot for what other
+// agents want compiled, which waits for nothing but a compiler.
 #include "actors/agent_service.hpp"
 
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
 #include "actors/answer_spool.hpp"
+#include "actors/errand_line.hpp"
+#include "actors/program_shelf.hpp"
 #include "actors/outbox.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
@@ -42,20 +45,24 @@ struct worker_answer {
 
 class dealer_agent final : public agent_service {
 public:
-  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found)
-      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), answers_(answer_bound) {}
+  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found, const agent_terms& terms)
+      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), terms_(terms), errands_(terms.piece_bytes),
+        answers_(answer_bound) {}
 
   ~dealer_agent() override {
     stopping_ = true;
+    line_->close();
     answers_.wake();
     if (socket_thread_.joinable())
       socket_thread_.join();
     {
       std::lock_guard lock(mutex_);
       closed_ = true;
-      waiting_.clear();
+      evaluating_.waiting.clear();
+      compiling_.waiting.clear();
     }
-    work_arrived_.notify_all();
+    evaluating_.arrived.notify_all();
+    compiling_.arrived.notify_all();
     for (auto& worker : workers_)
       worker.join();
   }
@@ -67,6 +74,7 @@ public:
   std::uint32_t held() const override { return held_; }
   bool connected() const override { return connected_; }
   std::uint64_t rounds() const override { return rounds_; }
+  exchanged exchanges() const override { return {compiled_, blobs_, pieces_, pieces_again_, pieces_twice_}; }
   std::uint32_t answered_from_spool() const override { return from_spool_; }
   std::string spool_trouble() const override {
     std::lock_guard lock(mutex_);
@@ -91,14 +99,19 @@ public:
     } catch (const zmq::error_t& e) {
       return error{errc::configuration, "connecting to " + endpoint + ": " + e.what()};
     }
-    devices_ = host_.devices();
+    devices_ = terms_.offers_devices ? host_.devices() : std::vector<device_description>();
     unsigned device_slots = 0;
     for (const auto& device : devices_)
       device_slots += device.slots;
     unsigned cores = std::max(1u, std::thread::hardware_concurrency());
     compile_slots_ = cores;
+    toolchains_ = host_.toolchains();
+    host_.use({[line = line_](const compile_work& what, const std::atomic<bool>& cancelled) { return line->compile(what, cancelled); },
+               [line = line_](const blob_reference& what, const std::atomic<bool>& cancelled) { return line->fetch(what, cancelled); }});
     for (unsigned i = 0; i < compile_slots_ + device_slots; ++i)
-      workers_.emplace_back([this] { work_until_closed(); });
+      workers_.emplace_back([this] { work_until_closed(evaluating_); });
+    for (unsigned i = 0; i < compile_slots_ && !toolchains_.empty(); ++i)
+      workers_.emplace_back([this] { work_until_closed(compiling_); });
     socket_thread_ = std::thread([this] { run(); });
     return {};
   }
@@ -109,6 +122,10 @@ private:
     std::string print = {}; // of the work; "": its answer is not kept
     std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   };
+  struct job_queue {
+    std::condition_variable arrived;
+    std::deque<job> waiting;
+  };
 
   static std::string incarnation() {
     std::random_device entropy;
@@ -118,12 +135,12 @@ private:
   // --- the socket's thread
 
   void run() {
-    zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, answers_.wake_descriptor(), ZMQ_POLLIN, 0}};
+    zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, answers_.wake_descriptor(), ZMQ_POLLIN, 0}, {nullptr, line_->wake_descriptor(), ZMQ_POLLIN, 0}};
     auto next_heartbeat = steady::now() + heartbeat_every;
     say_hello();
     while (!stopping_) {
       try {
-        zmq::poll(items, 2, tick_every);
+        zmq::poll(items, 3, tick_every);
       } catch (const zmq::error_t& e) {
         if (e.num() == ETERM)
           break;
@@ -133,6 +150,7 @@ private:
       for (auto& got : answers_.take())
         apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
       apply(leases_.tick(steady::now()));
+      run_errands();
       held_ = leases_.held();
       connected_ = steady::now() - heard_ < silence && heard_ != steady::time_point{};
       if (draining_ && !said_draining_) {
@@ -169,17 +187,73 @@ private:
     }
   }
 
+  /// What workers want compiled or fetched elsewhere, and leases' work that is to be fetched.
+  void run_errands() {
+    for (auto& each : line_->serve(errands_, steady::now()))
+      say(std::move(each));
+    for (auto& each : errands_.due(steady::now()))
+      say(std::move(each));
+    for (auto& each : errands_.take_done()) {
+      if (std::holds_alternative<errands::fetched>(each.how))
+        ++blobs_;
+      if (!line_->ended(each))
+        begin_fetched(each);
+    }
+    pieces_ = errands_.counted().pieces;
+    pieces_again_ = errands_.counted().asked_again;
+    pieces_twice_ = errands_.counted().repeated;
+  }
+
+  void begin_fetched(errands::done& what) {
+    auto found = fetching_.find(what.which);
+    if (found == fetching_.end())
+      return;
+    start_work begin = std::move(found->second);
+    fetching_.erase(found);
+    std::string trouble = "its work could not be fetched: ";
+    if (const auto* got = std::get_if<errands::fetched>(&what.how)) {
+      auto thawed = decode<work>(*got->content);
+      if (thawed) {
+        begin.what = std::move(*thawed);
+        begin.fetch = {};
+        return start(std::move(begin));
+      }
+      trouble += thawed.error().message;
+    } else {
+      trouble += std::get<errands::failed>(what.how).reason;
+    }
+    apply(leases_.finished(begin.lease, begin.epoch, trouble, steady::now()));
+  }
+
   void take(agent_welcome& what) {
+    scheduler_takes_blobs_ = what.pieces;
     if (introduction_.welcomed(what.scheduler, steady::now()))
       say_hello();
   }
   void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
+  void take(lease_offered& what) { apply(leases_.offered(std::move(what), steady::now())); }
+  void take(compile_answered& what) { errands_.heard(std::move(what)); }
+  void take(blob_piece& what) { errands_.heard(std::move(what), steady::now()); }
+  void take(blob_missing& what) { errands_.heard(std::move(what)); }
+  void take(blob_wanted& what) {
+    blob_piece piece;
+    if (const auto answer = large_.find(what.hash))
+      piece = piece_of(what, *answer);
+    else
+      piece = programs_.piece(what);
+    if (piece.content.empty())
+      say(blob_missing{what.hash, what.to});
+    else
+      say(std::move(piece));
+  }
   void take(lease_cancelled& what) {
     prints_.erase(what.lease);
+    answered_large_.erase(what.lease);
     apply(leases_.cancelled(what));
   }
   void take(result_acknowledged& what) {
     leases_.acknowledged(what);
+    answered_large_.erase(what.lease);
     auto done = prints_.find(what.lease);
     if (done == prints_.end())
       return;
@@ -206,7 +280,10 @@ private:
     introduction_.said(steady::now());
     if (draining_)
       return;
-    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles()});
+    if (terms_.offers_devices)
+      devices_ = host_.devices(); // what is known of them grows with calibration
+    const program_host programs = host_.programs();
+    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc});
     if (told_to_drain_)
       say(agent_drain{drain_limit_s});
   }
@@ -219,7 +296,14 @@ private:
   }
 
   void say(message body) {
-    std::string bytes = encode(envelope{protocol_version, identity_, "", ++sequence_, std::move(body)});
+    envelope said{protocol_version, identity_, "", ++sequence_, std::move(body)};
+    std::string bytes = encode(said);
+    if (auto* finished = std::get_if<lease_finished>(&said.body); finished && bytes.size() > limits::inline_bytes && scheduler_takes_blobs_) {
+      auto answer = std::make_shared<const std::string>(encode(finished->answer));
+      finished->answer = large_.put(answer);
+      answered_large_[finished->lease] = std::move(answer); // until it is acknowledged
+      bytes = encode(said);
+    }
     try {
       // Full or not connected: what matters is repeated (hello, heartbeat, unacknowledged answers).
       (void)socket_.send(zmq::message_t(bytes.data(), bytes.size()), zmq::send_flags::dontwait);
@@ -235,6 +319,13 @@ private:
   // --- workers
 
   void start(start_work what) {
+    if (!what.fetch.hash.empty()) {
+      if (std::string why = blob_receiver::refuse(what.fetch, limits::blob_bytes); !why.empty())
+        return apply(leases_.finished(what.lease, what.epoch, "its work is not fetched: " + why, steady::now()));
+      const auto ticket = errands_.fetch(what.fetch, steady::now());
+      fetching_.emplace(ticket, std::move(what));
+      return;
+    }
     std::string print = spool_ ? work_print(what.what) : std::string();
     if (!print.empty()) {
       prints_[what.lease] = print;
@@ -243,29 +334,37 @@ private:
         return apply(leases_.finished(what.lease, what.epoch, std::move(*kept), steady::now()));
       }
     }
+    job_queue& queue = std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
     {
       std::lock_guard lock(mutex_);
-      waiting_.push_back(job{std::move(what), std::move(print)});
-      live_.push_back({waiting_.back().what.lease, waiting_.back().what.epoch, waiting_.back().cancelled});
+      queue.waiting.push_back(job{std::move(what), std::move(print)});
+      live_.push_back({queue.waiting.back().what.lease, queue.waiting.back().what.epoch, queue.waiting.back().cancelled});
     }
-    work_arrived_.notify_one();
+    queue.arrived.notify_one();
   }
 
   void stop(const std::string& lease, std::uint64_t epoch) {
+    for (auto each = fetching_.begin(); each != fetching_.end(); ++each)
+      if (each->second.lease == lease && each->second.epoch == epoch) {
+        for (auto& said : errands_.drop(each->first))
+          say(std::move(said));
+        fetching_.erase(each);
+        return apply(leases_.finished(lease, epoch, std::string("stopped while its work was being fetched"), steady::now()));
+      }
     std::lock_guard lock(mutex_);
     for (auto& each : live_)
       if (each.lease == lease && each.epoch == epoch)
         *each.cancelled = true;
   }
 
-  void work_until_closed() {
+  void work_until_closed(job_queue& queue) {
     for (;;) {
       std::unique_lock lock(mutex_);
-      work_arrived_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
+      queue.arrived.wait(lock, [&] { return closed_ || !queue.waiting.empty(); });
       if (closed_)
         return;
-      job mine = std::move(waiting_.front());
-      waiting_.pop_front();
+      job mine = std::move(queue.waiting.front());
+      queue.waiting.pop_front();
       lock.unlock();
       worker_answer answer{mine.what.lease, mine.what.epoch, attempt(mine)};
       lock.lock();
@@ -296,7 +395,13 @@ private:
           return std::move(*got);
         return got.error().message;
       }
-      return std::string("this agent compiles for nobody else");
+      auto got = host_.compile_for(std::get<compile_work>(mine.what.what), *mine.cancelled);
+      if (!got)
+        return got.error().message;
+      ++compiled_;
+      if (got->answer.good)
+        programs_.add(got->answer.artifact, got->file);
+      return std::move(got->answer);
     } catch (const std::exception& e) {
       return std::string("the agent's evaluator threw: ") + e.what();
     }
@@ -319,6 +424,16 @@ private:
   owned_socket owned_socket_{nullptr};
   zmq::socket_ref socket_; // made by the opener, then the socket thread's alone
   agent_leases leases_;
+  const agent_terms terms_;
+  errands errands_;
+  std::map<errands::ticket, start_work> fetching_;                    // leases whose work is on its way
+  blob_shelf large_;                                                  // answers that go in pieces …
+  std::map<std::string, blob_shelf::bytes> answered_large_;           // … by lease, until they are acknowledged
+  bool scheduler_takes_blobs_ = false;
+  std::vector<std::string> toolchains_;
+  const std::shared_ptr<errand_line> line_ = std::make_shared<errand_line>(); // the host's, too, which may outlive us
+  program_shelf programs_;
+  std::atomic<std::uint64_t> compiled_ = 0, blobs_ = 0, pieces_ = 0, pieces_again_ = 0, pieces_twice_ = 0;
   std::uint64_t sequence_ = 0;
   agent_introduction introduction_;
   outbox<worker_answer> answers_;
@@ -335,8 +450,7 @@ private:
 
   mutable std::mutex mutex_; // guards what follows
   std::string spool_trouble_;
-  std::condition_variable work_arrived_;
-  std::deque<job> waiting_;
+  job_queue evaluating_, compiling_;
   std::vector<live> live_;
   bool closed_ = false;
   std::vector<std::thread> workers_;
@@ -345,10 +459,11 @@ private:
 } // namespace
 
 result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
-                                                            std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool, std::vector<found_device> found) {
+                                                            std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool, std::vector<found_device> found,
+                                                            agent_terms terms) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
-  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool), std::move(found));
+  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool), std::move(found), terms);
   KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context, key));
   return std::unique_ptr<agent_service>(std::move(made));
 }

@@ -7,23 +7,22 @@
 namespace kevolve::dispatch {
 namespace {
 
-bool can_run(const std::vector<device_description>& devices, bool compiles, const submit& what) {
-  if (what.needs_compiler && !compiles)
-    return false;
-  if (!what.needs_device)
-    return true;
-  return std::any_of(devices.begin(), devices.end(), [&what](const device_description& d) {
-    return d.on.platform == what.on.platform && (what.on.language.empty() || d.on.language.empty() || d.on.language == what.on.language) &&
-           (what.on.architecture.empty() || d.on.architecture.empty() || d.on.architecture == what.on.architecture) &&
-           (what.hardware.empty() || d.hardware == what.hardware);
-  });
+bool fits(const device_description& d, const submit& what) {
+  return d.on.platform == what.on.platform && (what.on.language.empty() || d.on.language.empty() || d.on.language == what.on.language) &&
+         (what.on.architecture.empty() || d.on.architecture.empty() || d.on.architecture == what.on.architecture) &&
+         (what.hardware.empty() || d.hardware == what.hardware);
 }
+
+/// "g++" asks for any version of it, "g++ 12.2.0" for that one.
+bool is_toolchain(const std::string& has, const std::string& asked) { return has == asked || (has.starts_with(asked) && has[asked.size()] == ' '); }
 
 constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent enters every line it can run
 
 /// What a task asks of an agent, as one string: tasks that ask for the same are kept in one line.
 std::string kind_of(const submit& s) {
-  return (s.needs_compiler ? "compiler\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
+  if (!s.toolchain.empty())
+    return "for others\n" + s.toolchain + '\n' + s.machine + '\n' + std::to_string(s.libc);
+  return (s.needs_compiler ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
 } // namespace
@@ -86,8 +85,8 @@ dispatcher::line& dispatcher::line_of(const submit& what) {
   if (is_new) {
     l.asks = what;
     for (const auto& [name, a] : agents_)
-      if (!a.draining && a.leases.size() < a.credit && can_run(a.devices, a.compiles, what))
-        l.idle.emplace(a.leases.size(), name);
+      if (const slots& mine = a.has[needed_by(what)]; !a.draining && mine.has_room() && can_run(a, what))
+        l.idle.emplace(mine.leases.size(), name);
   }
   return l;
 }
@@ -137,15 +136,21 @@ void dispatcher::on(hello&& in) {
   }
   agent_state a;
   a.incarnation = in.what.incarnation;
-  a.credit = in.what.compile_slots;
+  a.has[compilers_of].credit = in.what.toolchains.empty() ? 0 : std::max(in.what.compile_slots, 1u);
+  a.has[devices_of].credit = in.what.compile_slots;
   for (const auto& d : in.what.devices)
-    a.credit += d.slots;
-  a.credit = std::max(a.credit, 1u);
+    a.has[devices_of].credit += d.slots;
+  a.has[devices_of].credit = std::max(a.has[devices_of].credit, 1u);
   a.devices = std::move(in.what.devices);
   a.compiles = in.what.compiles;
+  a.pieces = in.what.pieces;
+  a.toolchains = std::move(in.what.toolchains);
+  a.machine = std::move(in.what.machine);
+  a.libc = in.what.libc;
   a.heard_s = now_s_;
   agents_.emplace(in.agent, std::move(a));
   list_idle(in.agent);
+  note_compilers();
   emit(welcome{in.agent});
   for (const std::string& task : in.holds)
     if (auto t = tasks_.find(task); t != tasks_.end()) {
@@ -169,6 +174,7 @@ void dispatcher::on(drain&& in) {
     return;
   unlist_idle(in.agent);
   a->second.draining = true;
+  note_compilers();
   emit(ask_drain{in.agent, in.deadline_s});
 }
 
@@ -178,25 +184,63 @@ void dispatcher::remove_agent(const std::string& agent, const std::string& reaso
     return;
   unlist_idle(agent);
   a->second.draining = true; // so that what comes back does not go to it again
-  auto leases = a->second.leases; // take_back changes the set
-  for (const auto& name : leases)
-    take_back(name, "agent " + agent + " is gone: " + reason, died);
+  for (const slots& each : a->second.has) {
+    const auto leases = each.leases; // take_back changes the set
+    for (const auto& name : leases)
+      take_back(name, "agent " + agent + " is gone: " + reason, died);
+  }
   agents_.erase(agent);
+  note_compilers();
   emit(agent_gone{agent, reason});
+}
+
+bool dispatcher::has_compiler(const agent_state& a) const {
+  if (a.compiles || !a.pieces)
+    return a.compiles;
+  const auto helper = compilers_.find(a.machine);
+  return helper != compilers_.end() && helper->second <= a.libc;
+}
+
+bool dispatcher::can_run(const agent_state& a, const submit& what) const {
+  if (!what.toolchain.empty())
+    return a.machine == what.machine && a.libc <= what.libc && std::any_of(a.toolchains.begin(), a.toolchains.end(), [&](const std::string& has) { return is_toolchain(has, what.toolchain); });
+  if ((what.needs_compiler && !has_compiler(a)) || (what.in_pieces && !a.pieces))
+    return false;
+  return !what.needs_device || std::any_of(a.devices.begin(), a.devices.end(), [&](const device_description& d) { return fits(d, what); });
+}
+
+/// Agents without a compiler can run what has to be compiled as long as somebody compiles for them.
+void dispatcher::note_compilers() {
+  std::map<std::string, std::uint32_t> now;
+  for (const auto& [name, a] : agents_)
+    if (!a.draining && !a.toolchains.empty()) {
+      auto& oldest = now.try_emplace(a.machine, a.libc).first->second;
+      oldest = std::min(oldest, a.libc);
+    }
+  if (now == compilers_)
+    return;
+  for (const auto& [name, a] : agents_)
+    if (!a.compiles)
+      unlist_idle(name);
+  compilers_ = std::move(now);
+  for (const auto& [name, a] : agents_)
+    if (!a.compiles)
+      list_idle(name);
 }
 
 void dispatcher::list_idle(const std::string& agent) {
   const auto& a = agents_.at(agent);
-  if (a.draining || a.leases.size() >= a.credit)
+  if (a.draining)
     return;
   for (auto& [kind, l] : lines_)
-    if (can_run(a.devices, a.compiles, l.asks))
-      l.idle.emplace(a.leases.size(), agent);
+    if (const slots& mine = a.has[needed_by(l.asks)]; mine.has_room() && can_run(a, l.asks))
+      l.idle.emplace(mine.leases.size(), agent);
 }
 
 void dispatcher::unlist_idle(const std::string& agent) {
+  const auto& a = agents_.at(agent);
   for (auto& [kind, l] : lines_)
-    l.idle.erase({agents_.at(agent).leases.size(), agent});
+    l.idle.erase({a.has[needed_by(l.asks)].leases.size(), agent});
 }
 
 // ---- leases ----
@@ -225,7 +269,7 @@ bool dispatcher::grant_one() {
 /// Costs the agent no work: whoever has the answer is asked first, as far as its credit goes.
 void dispatcher::grant_to_holder(task_state& t) {
   auto a = t.what.holder.empty() || !t.agent.empty() ? agents_.end() : agents_.find(t.what.holder);
-  if (a != agents_.end() && !a->second.draining && a->second.leases.size() < a->second.credit && can_run(a->second.devices, a->second.compiles, t.what))
+  if (a != agents_.end() && !a->second.draining && a->second.has[needed_by(t.what)].has_room() && can_run(a->second, t.what))
     grant_to(t, a->first);
 }
 
@@ -239,8 +283,7 @@ void dispatcher::grant_to(task_state& t, const std::string& agent) {
     list_turn(l, owner);
 
   unlist_idle(agent);
-  auto& a = agents_.at(agent);
-  a.leases.insert(t.what.task);
+  agents_.at(agent).has[needed_by(t.what)].leases.insert(t.what.task);
   list_idle(agent);
   t.agent = agent;
   t.was_accepted = false;
@@ -253,7 +296,7 @@ void dispatcher::grant_to(task_state& t, const std::string& agent) {
 // What an agent queues before its turn on the device is not the work's fault: every lease it holds adds its share.
 double dispatcher::lease_duration_s(const task_state& t) const {
   auto a = agents_.find(t.agent);
-  auto share = a == agents_.end() ? 1 : std::max<std::size_t>(1, a->second.leases.size());
+  auto share = a == agents_.end() ? 1 : std::max<std::size_t>(1, a->second.has[needed_by(t.what)].leases.size());
   return t.what.limit_s * static_cast<double>(share) + limits_.grace_s;
 }
 
@@ -293,7 +336,7 @@ void dispatcher::on(finished&& in) {
 void dispatcher::end_lease(task_state& t) {
   deadlines_.erase({t.deadline_s, t.what.task});
   unlist_idle(t.agent);
-  agents_.at(t.agent).leases.erase(t.what.task);
+  agents_.at(t.agent).has[needed_by(t.what)].leases.erase(t.what.task);
   list_idle(t.agent);
   t.last_agent = std::move(t.agent);
   t.agent.clear();
@@ -354,14 +397,24 @@ bool dispatcher::serves(const target& on, const std::string& hardware) const {
   submit asked;
   asked.on = on;
   asked.hardware = hardware;
-  return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second.devices, a.second.compiles, asked); });
+  return serves(asked);
+}
+
+bool dispatcher::serves(const submit& like) const {
+  return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second, like); });
+}
+
+bool dispatcher::has_compiler(const std::string& agent) const {
+  const auto a = agents_.find(agent);
+  return a != agents_.end() && has_compiler(a->second);
 }
 
 std::optional<dispatcher::standing> dispatcher::standing_of(const std::string& agent) const {
   const auto a = agents_.find(agent);
   if (a == agents_.end())
     return std::nullopt;
-  return standing{static_cast<std::uint32_t>(a->second.leases.size()), a->second.credit, a->second.draining, a->second.heard_s};
+  const auto& [devices, compilers] = a->second.has;
+  return standing{static_cast<std::uint32_t>(devices.leases.size()), devices.credit, a->second.draining, a->second.heard_s, static_cast<std::uint32_t>(compilers.leases.size()), compilers.credit};
 }
 
 } // namespace kevolve::dispatch

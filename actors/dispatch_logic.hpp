@@ -1,11 +1,13 @@
 // Who works on what: agents with slots, a bounded queue of tasks, and leases, as a state machine without actor, socket or clock. The
 // dispatcher actor is a shell around it and keeps each task's payload (work, answer) by the task's name. One thread.
 // What always holds: a task has at most one current lease; a result is delivered only with the current epoch from the incarnation that
-// holds it; submitted = queued + leased + delivered + failed + cancelled; an agent never holds more leases than it has credit for.
+// holds it; submitted = queued + leased + delivered + failed + cancelled; an agent never holds more leases of a resource than it has credit for.
+// Compiling for others is a resource of its own: it never waits for a device, nor a device's work for it.
 #pragma once
 
 #include "protocol/message.hpp"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -39,7 +41,11 @@ struct submit {
   bool needs_device = true;           // false: tracing, compiling only
   std::string user = {};              // fairness is between users; "": the owner stands for itself
   std::string holder = {};            // an agent that has the answer already; "": none is known
-  bool needs_compiler = true;         // candidates are compiled where they are measured
+  bool needs_compiler = true;         // a candidate is compiled: where it is measured, or elsewhere for that agent
+  bool in_pieces = false;             // its work is larger than a frame
+  std::string toolchain = {};         // compile for another agent: "g++", or exactly "g++ 12.2.0"; "": no such task
+  std::string machine = {};           // what that agent's programs are: "x86_64", with a glibc of at most `libc`
+  std::uint32_t libc = 0;
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
@@ -88,20 +94,33 @@ public:
   [[nodiscard]] const counts& totals() const { return totals_; }
   [[nodiscard]] std::size_t agents() const { return agents_.size(); }
   /// Leases held and whether it is being drained; empty: no such agent.
-  struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; };
+  struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; std::uint32_t compiling = 0, compile_credit = 0; };
   [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
-  /// Somebody who is not draining, and can compile, serves this target.
+  /// Somebody who is not draining, and can compile or have it compiled, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
+  /// Somebody who is not draining can run a task like this one.
+  [[nodiscard]] bool serves(const submit& like) const;
+  /// This agent compiles, or somebody is there who compiles for it.
+  [[nodiscard]] bool has_compiler(const std::string& agent) const;
   /// When `step(tick)` has to come at the latest; nothing pending: empty.
   [[nodiscard]] std::optional<double> next_deadline_s() const;
 
 private:
+  struct slots {
+    std::uint32_t credit = 0;         // leases it may hold
+    std::set<std::string> leases;
+    [[nodiscard]] bool has_room() const { return leases.size() < credit; }
+  };
+  enum resource : std::size_t { devices_of, compilers_of, resources };
+  static resource needed_by(const submit& what) { return what.toolchain.empty() ? devices_of : compilers_of; }
   struct agent_state {
     std::string incarnation;
     std::vector<device_description> devices;
-    bool compiles = true;
-    std::uint32_t credit = 0;         // leases it may hold: device slots plus compile slots, so that compiles overlap measuring
-    std::set<std::string> leases;
+    bool compiles = true, pieces = false;
+    std::vector<std::string> toolchains;
+    std::string machine;
+    std::uint32_t libc = 0;
+    std::array<slots, resources> has; // of devices: their slots plus those of compilers, so that its own compiles overlap measuring
     double heard_s = 0;
     bool draining = false;
   };
@@ -152,11 +171,15 @@ private:
   void remove_agent(const std::string& agent, const std::string& reason, bool died);
   void end_lease(task_state& t);
   [[nodiscard]] double lease_duration_s(const task_state& t) const;
+  [[nodiscard]] bool can_run(const agent_state& a, const submit& what) const;
+  [[nodiscard]] bool has_compiler(const agent_state& a) const;
+  void note_compilers();                                     // who compiles for others may have changed
   void forget(const std::string& task);
   void emit(effect e) { out_.push_back(std::move(e)); }
 
   options limits_;
   std::map<std::string, agent_state> agents_;
+  std::map<std::string, std::uint32_t> compilers_;           // machine -> the oldest glibc of those who compile for others
   std::unordered_map<std::string, task_state> tasks_;                                              // queued and leased
   std::map<std::string, line> lines_;
   std::map<std::string, owner_state> owners_;

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t settled_bound = 1 << 16; // tasks whose results wait for the disk, or whose late ones are still told to their session: far above what a thousand agents have in flight
 constexpr auto tick_period = 200ms; // finer than any deadline that the logic keeps
+constexpr std::size_t frame_margin = 4096; // names and numbers beside a lease's work
 constexpr double stood_still = 1;   // seconds between two ticks: this process was stopped, or starved; what agents said meanwhile is still to be read
 
 bool fits(const device_description& device, const target& on, const std::string& hardware) {
@@ -35,7 +36,7 @@ result<evaluation> evaluation_in(decltype(lease_finished::answer)& answer) {
 } // namespace
 
 dispatch_shell::dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts)
-    : self_(self), parts_(std::move(parts)), identity_("kevolve/" + std::to_string(std::random_device{}())), logic_(parts_.limits), settled_(settled_bound) {}
+    : self_(self), parts_(std::move(parts)), identity_("kevolve/" + std::to_string(std::random_device{}())), logic_(parts_.limits), settled_(settled_bound), compilations_(identity_) {}
 
 double dispatch_shell::now_s() const {
   return std::chrono::duration<double>(self_->clock().now().time_since_epoch()).count();
@@ -43,6 +44,7 @@ double dispatch_shell::now_s() const {
 
 void dispatch_shell::submit(submit_task& what) {
   dispatch::submit asked = what.what;
+  asked.in_pieces = what.state->size() + frame_margin > limits::frame_bytes;
   kept& k = tasks_[asked.task] = kept{std::move(what)};
   if (!holders_.empty())
     if (auto holder = holders_.find(print_of(k)); holder != holders_.end())
@@ -79,7 +81,7 @@ void dispatch_shell::heard(const std::string& agent, message& what) {
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
-  agents_[agent] = {what.devices, what.found, what.compiles};
+  agents_[agent] = {what.devices, what.found, what.compiles, what.pieces, what.toolchains};
   auto holds = tasks_held_by(agent, what.kept);
   step(dispatch::hello{agent, std::move(what), std::move(holds)});
   answer_seekers();
@@ -108,7 +110,7 @@ const std::string& dispatch_shell::print_of(kept& k) {
 
 void dispatch_shell::heard_from(const std::string& agent, agent_heartbeat&) {
   if (!agents_.contains(agent))
-    return say(agent, agent_welcome{identity_, protocol_version}); // it knows an earlier life of ours
+    return say(agent, agent_welcome{identity_, protocol_version, true}); // it knows an earlier life of ours
   step(dispatch::heartbeat{agent});
 }
 
@@ -119,6 +121,16 @@ void dispatch_shell::heard_from(const std::string& agent, lease_accepted& what) 
 void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) {
   if (settled_.awaits_disk(what.lease, agent, what.epoch))
     return; // repeated: it is on its way to the disk and will be acknowledged then
+  if (std::holds_alternative<blob_reference>(what.answer)) {
+    if (auto refused = agents_.contains(agent) ? large_answers_.finished(agent, what, steady_now()) : std::nullopt)
+      heard_from(agent, *refused);
+    return;
+  }
+  if (compilations_.has(what.lease) && !std::holds_alternative<std::string>(what.answer)) {
+    const auto* made = std::get_if<compile_made>(&what.answer);
+    if (!made || !compilations_.answers(what.lease, *made))
+      what.answer = std::string("the agent answered a compilation with something else");
+  }
   auto* why = std::get_if<std::string>(&what.answer);
   auto* got = std::get_if<evaluation>(&what.answer);
   bool infrastructure = why || (got && got->result == outcome::infrastructure);
@@ -136,7 +148,7 @@ void dispatch_shell::list(list_agents& what) const {
   std::vector<agent_status> all;
   for (const auto& [agent, told] : agents_)
     if (const auto now = logic_.standing_of(agent))
-      all.push_back({agent.substr(0, agent.find('/')), agent, told.devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, told.found, told.compiles});
+      all.push_back({agent.substr(0, agent.find('/')), agent, told.devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, told.found, told.compiles, logic_.has_compiler(agent), told.toolchains});
   what.answer->set_value(std::move(all));
 }
 
@@ -165,7 +177,7 @@ void dispatch_shell::answer_seekers() {
   std::erase_if(seekers_, [&](looking& each) {
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
-        if (told.compiles && fits(device, each.what.on, each.what.hardware)) {
+        if (logic_.has_compiler(agent) && fits(device, each.what.on, each.what.hardware)) {
           each.what.answer->set_value(device);
           return true;
         }
@@ -174,7 +186,7 @@ void dispatch_shell::answer_seekers() {
     std::string served;
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
-        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (told.compiles ? ")" : ", which has no compiler)");
+        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.has_compiler(agent) ? ")" : ", which has no compiler, and no agent compiles for it)");
     each.what.answer->set_value(error{errc::no_agent, "no agent serves " + to_string(each.what.on) +
                                                         (each.what.hardware.empty() ? "" : " on " + each.what.hardware) +
                                                         "; served: " + (served.empty() ? "nothing" : served)});
@@ -187,6 +199,8 @@ void dispatch_shell::tick() {
   ticked_s_ = now_s();
   step(dispatch::tick{gap_s > stood_still ? gap_s : 0});
   answer_seekers();
+  give_up_compiling();
+  fetch_large_answers();
   std::vector<std::string> hopeless;
   std::map<std::tuple<std::string_view, std::string_view, std::string_view, std::string_view>, bool> known; // asked once for each kind, not for each of many tasks
   const auto served = [&](const dispatch::submit& asks) {
@@ -206,7 +220,7 @@ void dispatch_shell::tick() {
   }
   for (const auto& task : hopeless) {
     kept& k = tasks_.at(task);
-    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more (with a compiler)"};
+    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more (with a compiler, here or elsewhere)"};
     self_->send(k.what.origin, task_given_up{std::move(why)});
     withdraw(task);
   }
@@ -217,13 +231,20 @@ void dispatch_shell::step(dispatch::input in) {
     parts_.probe("dispatcher");
   for (auto& effect : logic_.step(std::move(in), now_s()))
     std::visit([this](auto& what) { on(what); }, effect);
+  forget_the_gone();
 }
 
-void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{identity_, protocol_version}); }
+void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{identity_, protocol_version, true}); }
 
 void dispatch_shell::on(dispatch::grant& what) {
+  if (compilations_.has(what.lease))
+    return say(what.agent, lease_granted{what.lease, what.epoch, what.deadline_s, compilations_.work_of(what.lease)});
   auto found = tasks_.find(what.lease);
   KEVOLVE_CHECK(found != tasks_.end());
+  const auto& state = found->second.what.state;
+  const auto told = agents_.find(what.agent);
+  if (state->size() > limits::inline_bytes && told != agents_.end() && told->second.pieces)
+    return say(what.agent, lease_offered{what.lease, what.epoch, what.deadline_s, large_work_.put(state)});
   said(what.agent, parts_.wire->grant(what.agent, {what.lease, what.epoch, what.deadline_s, found->second.what.state}));
 }
 
@@ -231,6 +252,8 @@ void dispatch_shell::on(dispatch::revoke& what) { say(what.agent, lease_cancelle
 
 void dispatch_shell::on(dispatch::deliver& what) {
   KEVOLVE_CHECK(answer_);
+  if (compilations_.has(what.task))
+    return say(compilations_.delivered(what.task, what.agent, std::move(std::get<compile_made>(answer_->answer))));
   auto found = tasks_.find(what.task);
   KEVOLVE_CHECK(found != tasks_.end());
   const submit_task& task = found->second.what;
@@ -242,6 +265,8 @@ void dispatch_shell::on(dispatch::deliver& what) {
 }
 
 void dispatch_shell::on(dispatch::give_up& what) {
+  if (compilations_.has(what.task))
+    return say(compilations_.given_up(what.task, std::move(what.reason)));
   auto found = tasks_.find(what.task);
   if (found == tasks_.end())
     return;
@@ -269,6 +294,7 @@ void dispatch_shell::on(dispatch::requeued&) {}
 
 void dispatch_shell::on(dispatch::agent_gone& what) {
   agents_.erase(what.agent);
+  gone_.push_back(what.agent);
   std::erase_if(holders_, [&](const auto& each) { return each.second == what.agent; });
 }
 
@@ -276,6 +302,11 @@ void dispatch_shell::on(dispatch::ask_drain& what) { say(what.agent, agent_drain
 
 void dispatch_shell::say(const std::string& agent, message what) {
   said(agent, parts_.wire->send(agent, std::move(what)));
+}
+
+void dispatch_shell::say(std::optional<dispatch::letter> what) {
+  if (what)
+    say(what->agent, std::move(what->what));
 }
 
 void dispatch_shell::said(const std::string& agent, const result<void>& sent) {

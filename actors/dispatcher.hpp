@@ -2,6 +2,8 @@
 // agents through the link. Scheduled; sends on the link never block.
 #pragma once
 
+#include "actors/compile_desk.hpp"
+#include "actors/large_answers.hpp"
 #include "actors/link.hpp"
 #include "actors/messages.hpp"
 #include "actors/settlements.hpp"
@@ -67,9 +69,19 @@ private:
   void heard_from(const std::string& agent, lease_finished& what);
   void heard_from(const std::string& agent, agent_goodbye& what);
   void heard_from(const std::string& agent, agent_drain& what);
+  void heard_from(const std::string& agent, compile_wanted& what);
+  void heard_from(const std::string& agent, compile_dropped& what);
+  void heard_from(const std::string& agent, blob_wanted& what);
+  void heard_from(const std::string& agent, blob_piece& what);
+  void heard_from(const std::string& agent, blob_missing& what);
   template <class Other>
   void heard_from(const std::string&, Other&) {} // a scheduler's message: an agent has no business sending it
   void say(const std::string& agent, message what);
+  void say(std::optional<dispatch::letter> what);
+  void forget_the_gone();
+  void give_up_compiling();
+  void fetch_large_answers();
+  [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const { return self_->clock().now(); }
   void said(const std::string& agent, const result<void>& sent);
   void answer_seekers();
   std::vector<std::string> tasks_held_by(const std::string& agent, const std::vector<std::string>& prints);
@@ -79,7 +91,8 @@ private:
   struct introduced { // what an agent said of itself
     std::vector<device_description> devices;
     std::vector<found_device> found; // for people
-    bool compiles = true;
+    bool compiles = true, pieces = false;
+    std::vector<std::string> toolchains;
   };
 
   dispatcher_actor::pointer self_;
@@ -88,6 +101,10 @@ private:
   dispatch::dispatcher logic_;
   std::unordered_map<std::string, kept> tasks_;
   dispatch::settlements<origin> settled_;
+  dispatch::compile_desk compilations_;
+  dispatch::large_answers large_answers_;
+  blob_shelf large_work_; // what is leased in pieces
+  std::vector<std::string> gone_; // agents, while a step's effects are carried out
   std::map<std::string, introduced> agents_;
   std::unordered_map<std::string, std::string> holders_; // print of finished work that nobody has counted -> the agent that keeps its answer
   double ticked_s_ = 0;

@@ -61,7 +61,9 @@ struct agent_status {
   bool draining = false;
   double silent_s = 0;                  // since it was heard
   std::vector<found_device> found = {}; // accelerators of its host that nothing runs on
-  bool compiles = true;                 // false: it is given nothing that has to be compiled
+  bool compiles = true;                 // on its own host
+  bool served = true;                   // it compiles, or another agent compiles for it; false: it is given nothing that has to be compiled
+  std::vector<std::string> toolchains = {}; // with which it compiles for others
 };
 
 class runtime {

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <string>
 #include <sys/signalfd.h>
+#include <thread>
 #include <unistd.h>
 
 namespace {
@@ -31,6 +32,25 @@ int failed(const error& why) {
 
 void say(const std::string& text) { std::fprintf(stderr, "kevolve-agent: %s\n", text.c_str()); }
 
+bool calibrate(agent::host_evaluator& host) {
+  const auto roofs = host.roofs();
+  if (!roofs)
+    say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
+  return roofs.has_value();
+}
+
+void introduce(agent::host_evaluator& host, const std::string& name, const std::string& scheduler, bool compile_only) {
+  const auto devices = compile_only ? std::vector<device_description>() : host.devices();
+  for (const auto& device : devices)
+    say(name + " serves " + to_string(device.on) + " (" + device.hardware + (device.hardware == devices.front().hardware ? "" : ": " + device.facts) + "), scheduler " + scheduler);
+  if (!compile_only)
+    return;
+  std::string with;
+  for (const auto& toolchain : host.toolchains())
+    with += (with.empty() ? "" : ", ") + toolchain;
+  say(name + " compiles for other agents with " + with + ", scheduler " + scheduler);
+}
+
 std::string host_name() {
   char name[256] = "host";
   (void)::gethostname(name, sizeof name - 1);
@@ -43,7 +63,8 @@ int main(int argc, char** argv) {
   if (agent::answer_device_search(argc, argv))
     return 0;
   std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
-  unsigned compile_slots = 0, device_slots = 1, cache_gib = 4;
+  unsigned compile_slots = 0, device_slots = 1, cache_gib = 4, piece_kib = limits::piece_bytes >> 10;
+  bool compile_elsewhere = false, compile_only = false;
   std::vector<std::string> described;
   CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
   app.add_option("--scheduler", scheduler, "where it listens")->type_name("tcp://HOST:PORT")->required();
@@ -51,7 +72,10 @@ int main(int argc, char** argv) {
   app.add_option("--cache", cache, "artifacts and calibration")->type_name("DIR");
   app.add_option("--cache-gib", cache_gib, "of artifacts; those used longest ago go (0: no bound)")->type_name("N")->capture_default_str();
   app.add_option("--python", python, "a Python with torch: baselines and tracing")->type_name("PATH");
-  app.add_option("--compiler", compiler, "what calibration is compiled with; where it is missing the agent starts and compiles nothing")->type_name("NAME");
+  app.add_option("--compiler", compiler, "what calibration is compiled with; where it is missing, other agents compile")->type_name("NAME");
+  app.add_flag("--compile-elsewhere", compile_elsewhere, "use no compiler of this host: other agents compile");
+  app.add_flag("--compile-only", compile_only, "offer no device: this host compiles for those that have none")->excludes("--compile-elsewhere");
+  app.add_option("--piece-kib", piece_kib, "of programs that come from other agents, asked for at once")->type_name("N")->check(CLI::Range(1u, static_cast<unsigned>(limits::piece_bytes >> 10)))->capture_default_str();
   app.add_option("--name", name, "what it is called behind its key's name (default: the host's)")->type_name("NAME");
   app.add_option("--compile-slots", compile_slots, "compilers at once (0: one per core)")->type_name("N");
   app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
@@ -80,6 +104,7 @@ int main(int argc, char** argv) {
   settings.cache_bytes = std::uint64_t{cache_gib} << 30;
   settings.python = python;
   settings.compiler = compiler;
+  settings.compile_elsewhere = compile_elsewhere;
   settings.compile_slots = compile_slots;
   settings.device_slots = device_slots;
   settings.require_sandbox = sandbox == "full";
@@ -92,10 +117,13 @@ int main(int argc, char** argv) {
   auto host = agent::host_evaluator::start(settings);
   if (!host)
     return failed(host.error());
-  if (!(*host)->compiles())
-    say("compiler '" + compiler + "' is not on PATH: this agent is given nothing that has to be compiled; install one (Debian: g++) and start it again");
-  else if (auto roofs = (*host)->roofs(); !roofs)
-    say("calibration: " + roofs.error().message + "; it is tried again with the first evaluation");
+  const bool bare = !compile_only && !(*host)->compiles();
+  if (bare)
+    say((compile_elsewhere ? "compilers of this host are not used" : "compiler '" + compiler + "' is not on PATH") + ": other agents of the scheduler compile for this one; while there is none it is given nothing that has to be compiled");
+  else if (!compile_only)
+    calibrate(**host);
+  if (compile_only && (*host)->toolchains().empty())
+    return failed({errc::configuration, "this host was to compile for others and has no compiler: looked for " + compiler + ", g++ and clang++"});
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
   auto found = agent::find_devices();
   for (const auto& each : found)
@@ -108,11 +136,16 @@ int main(int argc, char** argv) {
     say("spool: " + remark);
   if (const std::size_t kept = (*spool)->prints().size())
     say("spool: " + std::to_string(kept) + " answers that no scheduler has counted");
-  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found);
+  std::jthread calibration; // ends after the service, which ends what it waits for
+  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10});
   if (!service)
     return failed(service.error());
-  for (const auto& device : (*host)->devices())
-    say(whole + " serves " + to_string(device.on) + " (" + device.hardware + (device.hardware == (*host)->devices().front().hardware ? "" : ": " + device.facts) + "), scheduler " + scheduler);
+  if (bare)
+    calibration = std::jthread([&host = **host] {
+      if (calibrate(host))
+        say("calibrated, by a kernel that was compiled elsewhere");
+    });
+  introduce(**host, whole, scheduler, compile_only);
 
   manager.ready("serves " + scheduler + " as " + whole);
 
@@ -151,6 +184,10 @@ int main(int argc, char** argv) {
     if (draining && (*service)->held() == 0 && agent::now_s() - drained_since > 1)
       break;
   }
+  const auto exchanged = (*service)->exchanges();
+  if (exchanged.compiled_for_others + exchanged.blobs > 0)
+    say("compiled " + std::to_string(exchanged.compiled_for_others) + " candidates for other agents; fetched " + std::to_string(exchanged.blobs) + " programs in " + std::to_string(exchanged.pieces) +
+        " pieces, " + std::to_string(exchanged.asked_again) + " of them asked for again, " + std::to_string(exchanged.came_twice) + " came twice");
   service->reset();
   return 0;
 }

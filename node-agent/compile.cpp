@@ -16,9 +16,8 @@ namespace kevolve::agent {
 namespace {
 
 constexpr const char* recipe = "3"; // raise when the way we compile changes: part of the artifact's key
-constexpr std::size_t most_remarks = 40;
 constexpr const char* vector_marks[] = {"vector_size(", "immintrin.h", "ext_vector_type("};
-constexpr std::uint64_t compiler_memory = 4ull << 30, compiler_file = 64ull << 20;
+constexpr std::uint64_t compiler_memory = 4ull << 30, compiler_file = limits::artifact_bytes;
 
 bool has_flag(const candidate& c, const std::string& flag) {
   return std::find(c.build.flags.begin(), c.build.flags.end(), flag) != c.build.flags.end();
@@ -122,9 +121,16 @@ struct compile_pool::bench {
   jail_view also = {};
 };
 
-compile_pool::compile_pool(const fs::path& cache, std::uint64_t cache_bytes, unsigned slots, pause_gate& gate, defences_off off) : artifacts_(cache, cache_bytes), off_(off), jail_(off), gate_(gate) {
+compile_pool::compile_pool(const fs::path& cache, std::uint64_t cache_bytes, unsigned slots, pause_gate& gate, defences_off off, bool never_here)
+    : artifacts_(cache, cache_bytes), off_(off), jail_(off), never_here_(never_here), gate_(gate) {
   for (unsigned i = 0; i < std::min(slots, compile_jail::places); ++i)
     free_.insert(i);
+}
+
+std::string refuse_compiler(const std::string& name) {
+  if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789+-._") != std::string::npos || name[0] == '-')
+    return "compiler '" + scrub(name, 100) + "' is not a name of a compiler (expected g++ or clang++, with a version if need be)";
+  return name.starts_with("g++") || name.starts_with("clang++") ? std::string() : "compiler '" + name + "' is not known (expected g++ or clang++)";
 }
 
 result<std::string> compile_pool::version(const std::string& compiler) {
@@ -133,10 +139,10 @@ result<std::string> compile_pool::version(const std::string& compiler) {
     if (auto known = versions_.find(compiler); known != versions_.end())
       return known->second;
   }
-  if (compiler.empty() || compiler.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789+-._") != std::string::npos || compiler[0] == '-')
-    return error{errc::specification, "compiler '" + scrub(compiler, 100) + "' is not a name of a compiler (expected g++ or clang++, with a version if need be)"};
-  if (!compiler.starts_with("g++") && !compiler.starts_with("clang++"))
-    return error{errc::specification, "compiler '" + compiler + "' is not known (expected g++ or clang++)"};
+  if (std::string why = refuse_compiler(compiler); !why.empty())
+    return error{errc::specification, std::move(why)};
+  if ((elsewhere_ || never_here_) && !is_here(compiler))
+    return error{errc::infrastructure, "which '" + compiler + "' is used elsewhere is not known yet"};
   command ask;
   ask.arguments = {compiler, "-dumpfullversion", "-dumpversion"};
   ask.environment = plain_environment();
@@ -308,17 +314,21 @@ result<compiled> compile_pool::make(const candidate& c, const foreign_compiler& 
 
 result<compiled> compile_pool::compile(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
   compiled done;
-  const double asked = now_s();
   if (done.log = refuse(c); !done.log.empty())
     return done;
-  auto toolchain = version(c.build.compiler);
-  if (!toolchain && toolchain.error().code == errc::specification) {
-    done.log = toolchain.error().message;
+  if (done.log = refuse_compiler(c.build.compiler); !done.log.empty())
     return done;
-  }
-  if (!toolchain)
-    return toolchain.error();
-  const std::string key = sha256_hex(c.id + "\n" + *toolchain + "\n" + cpu_identity() + "\n" + recipe + "\n" + std::to_string(off_.bits()));
+  return elsewhere_ && !is_here(c.build.compiler) ? compile_elsewhere(c, limit_s, cancelled) : compile_here(c, cpu_identity(), limit_s, cancelled);
+}
+
+/// `cpu`: what it is made for, as part of its key.
+result<compiled> compile_pool::compile_here(const candidate& c, const std::string& cpu, double limit_s, const std::atomic<bool>& cancelled) {
+  compiled done;
+  const double asked = now_s();
+  if (never_here_)
+    return error{errc::configuration, "this host compiles elsewhere only, and knows nobody who does"};
+  KEVOLVE_TRY(toolchain, version(c.build.compiler));
+  const std::string key = sha256_hex(c.id + "\n" + toolchain + "\n" + cpu + "\n" + recipe + "\n" + std::to_string(off_.bits()));
   const fs::path artifact = artifacts_.file(key, ".so"), notes = artifacts_.file(key, ".vec");
 
   // One maker per artifact; whoever comes second finds it made.
@@ -339,7 +349,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
 
   if (artifacts_.find(artifact)) {
     (void)artifacts_.find(notes); // used, too
-    done = {.good = true, .artifact = artifact, .toolchain = *toolchain, .cached = true};
+    done = {.good = true, .artifact = artifact, .toolchain = toolchain, .cached = true};
     read_remarks(notes, done.remarks);
     return done;
   }
@@ -348,7 +358,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
   KEVOLVE_TRY(folder, scratch::make("kevolve-compile-"));
   scratch gone_afterwards(folder);
   KEVOLVE_TRY(built, build(c, {folder, one.place(), {}}, limit_s, cancelled));
-  built.toolchain = *toolchain;
+  built.toolchain = toolchain;
   built.queued_s = began - asked;
   built.log = scrub(built.log, limits::log_bytes);
   if (built.good) {

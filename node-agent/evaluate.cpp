@@ -4,6 +4,7 @@
 #include "node-agent/described_device.hpp"
 #include "node-agent/diagnose.hpp"
 #include "node-agent/hardware.hpp"
+#include "node-agent/instruction_sets.hpp"
 #include "node-agent/judge_link.hpp"
 #include "node-agent/oracle.hpp"
 #include "node-agent/roofs.hpp"
@@ -62,6 +63,10 @@ public:
   result<void> begin();
   std::vector<device_description> devices() const override;
   bool compiles() const override { return compiles_; }
+  void use(remote_compiler elsewhere) override { compilers_->use(std::move(elsewhere)); }
+  std::vector<std::string> toolchains() override;
+  program_host programs() const override { return this_host(); }
+  result<made_for_another> compile_for(const compile_work& what, const std::atomic<bool>& cancelled) override { return compilers_->compile_for(what, cancelled); }
   result<host_roofs> roofs() override { return roofs(false); }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
   result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
@@ -82,6 +87,7 @@ public:
 private:
   class device; // the right to use one judge
   result<host_roofs> roofs(bool afresh);
+  result<std::string> toolchain_of_roofs();
   void note_facts(const host_roofs* roofs);
   result<void> build(const evaluate_work& what, const std::atomic<bool>& cancelled, judge_evaluate& to, evaluation& e);
   result<judge_verdict> judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e);
@@ -166,10 +172,10 @@ result<void> host::begin() {
   settings_.device_slots = slots;
   if (settings_.compile_slots == 0)
     settings_.compile_slots = static_cast<unsigned>(cores.size());
-  compiles_ = !find_command(settings_.compiler).empty();
+  compiles_ = !settings_.compile_elsewhere && !find_command(settings_.compiler).empty();
   for (const char* prefix : {"kevolve-compile-", "kevolve-run-"})
     scratch::sweep(prefix);
-  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.cache_bytes, settings_.compile_slots, gate_, settings_.off);
+  compilers_ = std::make_unique<compile_pool>(settings_.cache, settings_.cache_bytes, settings_.compile_slots, gate_, settings_.off, settings_.compile_elsewhere);
   for (unsigned i = 0; i < slots; ++i) {
     judge_setup setup;
     setup.harness = (settings_.executables / "kevolve-harness").string();
@@ -233,8 +239,8 @@ std::vector<device_description> host::devices() const {
 
 /// What results of this device depend on besides its hardware key: when it changes, leaders are worth another look.
 void host::note_facts(const host_roofs* roofs) {
-  const auto compiler = compiles_ ? compilers_->version(settings_.compiler) : result<std::string>(std::string("no compiler"));
-  std::string text = (compiler ? *compiler : settings_.compiler) + ", judge " + judge_version;
+  const auto compiler = compilers_->version(settings_.compiler);
+  std::string text = (compiler ? *compiler + (compiles_ ? "" : " elsewhere") : compiles_ ? settings_.compiler : "no compiler") + ", judge " + judge_version;
   if (roofs) {
     char numbers[96];
     const double copy = roofs->memory.empty() ? 0 : roofs->memory.back().copy_bytes_per_s;
@@ -260,6 +266,8 @@ result<void> host::build(const evaluate_work& what, const std::atomic<bool>& can
   to.what = {what.what.id, mine.artifact.string()};
   for (const candidate& anchor : what.anchors) {
     KEVOLVE_TRY(other, compilers_->compile(anchor, what.limit_s, cancelled));
+    if (anchor.build.compiler == what.what.build.compiler && other.good && other.toolchain != mine.toolchain)
+      return error{errc::infrastructure, "the candidate was compiled by " + mine.toolchain + " and what it is compared with by " + other.toolchain + ": the hosts that compile have changed"};
     if (other.good)
       to.anchors.push_back({anchor.id, other.artifact.string()});
     e.stages.cpu_s += other.cpu_s;
@@ -417,12 +425,28 @@ result<host_roofs> host::roofs(bool afresh) {
       return error{errc::infrastructure, "calibration failed: " + (found ? found->problem : std::string("no answer"))};
     return found->least_s;
   };
-  auto toolchain = compilers_->version(settings_.compiler);
-  if (!toolchain)
-    return toolchain.error();
-  KEVOLVE_TRY(found, measure_roofs(settings_.cache, hardware_, *toolchain, settings_.compiler, judges_[0]->setup().cores.size(), afresh, probe));
+  KEVOLVE_TRY(toolchain, toolchain_of_roofs());
+  KEVOLVE_TRY(found, measure_roofs(settings_.cache, hardware_, toolchain, settings_.compiler, judges_[0]->setup().cores.size(), afresh, probe));
   note_facts(&found);
   return *(roofs_ = std::move(found));
+}
+
+/// What calibration's kernel is compiled with; elsewhere that is known once it was.
+result<std::string> host::toolchain_of_roofs() {
+  if (compilers_->is_here(settings_.compiler))
+    return compilers_->version(settings_.compiler);
+  std::atomic<bool> never{false};
+  KEVOLVE_TRY(built, compilers_->compile(roof_kernel(settings_.compiler), 60, never));
+  return built.good ? result<std::string>(built.toolchain) : result<std::string>(error{errc::configuration, "the calibration kernel does not compile: " + built.log.substr(0, 400)});
+}
+
+std::vector<std::string> host::toolchains() {
+  std::vector<std::string> found;
+  for (const std::string& name : {settings_.compiler, std::string("g++"), std::string("clang++")})
+    if (compilers_->is_here(name))
+      if (auto version = compilers_->version(name); version && std::find(found.begin(), found.end(), *version) == found.end())
+        found.push_back(std::move(*version));
+  return found;
 }
 
 std::vector<std::pair<std::string, std::string>> host::self_test() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "node-agent/defence.hpp"
+#include "node-agent/remote_compiler.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
 #include "protocol/target_description.hpp"
@@ -22,6 +23,7 @@ struct host_settings {
   std::uint64_t cache_bytes = std::uint64_t{4} << 30; // of artifacts; 0: no bound
   std::filesystem::path python;       // empty: no Python on this host
   std::string compiler = "g++";
+  bool compile_elsewhere = false;     // compilers of this host are not used
   unsigned compile_slots = 0;         // 0: one per core
   unsigned device_slots = 1;
   double call_limit_s = 10;           // one call of a candidate
@@ -48,8 +50,19 @@ public:
   virtual ~host_evaluator() = default;
 
   [[nodiscard]] virtual std::vector<device_description> devices() const = 0;
-  /// The compiler that `settings` name is here. Without one nothing can be evaluated; the host can still be asked what it is.
+  /// The compiler that `settings` name is here, and used. Without one what is evaluated must be compiled elsewhere.
   [[nodiscard]] virtual bool compiles() const { return true; }
+  /// Who compiles what cannot be compiled here; set before the first evaluation.
+  virtual void use(remote_compiler elsewhere) { (void)elsewhere; }
+  /// What this host compiles with, for others: "g++ 12.2.0".
+  [[nodiscard]] virtual std::vector<std::string> toolchains() { return {}; }
+  /// Of programs that it makes and runs: machine and glibc.
+  [[nodiscard]] virtual program_host programs() const { return {}; }
+  /// Compiles for another host. Errors: infrastructure; a candidate that does not compile is an answer.
+  virtual result<made_for_another> compile_for(const compile_work& what, const std::atomic<bool>& cancelled) {
+    (void)what, (void)cancelled;
+    return error{errc::infrastructure, "this host compiles for nobody else"};
+  }
   /// Measures the roofs, or reads them from the cache.
   virtual result<host_roofs> roofs() = 0;
   /// One attempt. A failing candidate is an evaluation with its outcome; an `error` is always infrastructure. `cancelled` is polled at

@@ -110,17 +110,6 @@ constexpr double never_streams = 1e18; // bytes
 
 enum mode { read_mode, write_stream, write_plain, copy_stream, copy_plain, fma_mode, chain_mode };
 
-candidate roof_kernel(const std::string& compiler) {
-  candidate c;
-  c.definition = "kevolve_roofs";
-  c.author = "kevolve";
-  c.build.compiler = compiler;
-  c.build.flags = {"-O3", "-march=native", "-fopenmp", "-ffp-contract=fast", "-fno-tree-loop-distribute-patterns"};
-  c.sources = {{"kernel.cpp", kernel_source}};
-  c.id = candidate_hash(c);
-  return c;
-}
-
 struct point {
   double working_set;
   std::int64_t elements, repeats;
@@ -257,6 +246,17 @@ double memory_time(const host_roofs& r, double read_bytes, double write_bytes) {
   const double mixed = 2 * paired / rate_at(r, set, &b::copy_bytes_per_s) + (read_bytes - paired) / rate_at(r, set, &b::read_bytes_per_s) +
                        (write_bytes - paired) / rate_at(r, set, &b::write_bytes_per_s);
   return std::min(apart, mixed);
+}
+
+candidate roof_kernel(const std::string& compiler) {
+  candidate c;
+  c.definition = "kevolve_roofs";
+  c.author = "kevolve";
+  c.build.compiler = compiler;
+  c.build.flags = {"-O3", "-march=native", "-fopenmp", "-ffp-contract=fast", "-fno-tree-loop-distribute-patterns"};
+  c.sources = {{"kernel.cpp", kernel_source}};
+  c.id = candidate_hash(c);
+  return c;
 }
 
 result<host_roofs> measure_roofs(const fs::path& cache, const std::string& hardware, const std::string& toolchain, const std::string& compiler,

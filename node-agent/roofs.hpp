@@ -15,6 +15,9 @@ using probe_kernel = std::function<result<std::vector<double>>(const candidate& 
                                                                const std::vector<std::int64_t>& outputs,
                                                                const std::vector<std::vector<std::int64_t>>& axes)>;
 
+/// What calibration runs.
+candidate roof_kernel(const std::string& compiler);
+
 result<host_roofs> measure_roofs(const std::filesystem::path& cache, const std::string& hardware, const std::string& toolchain,
                                  const std::string& compiler, std::size_t cores, bool afresh, const probe_kernel& probe);
 

@@ -273,7 +273,7 @@ result<int> manage_agents(context& in, const std::string& action, const std::str
     for (const object& d : a.value("found", object::array()))
       devices += (devices.empty() ? "" : "; ") + text_at(d, "name") + " " + text_at(d, "model") + " (" + text_at(d, "trouble") + ")";
     if (!a.value("compiles", true))
-      devices += "; no compiler: gets no candidates";
+      devices += a.value("compiled_elsewhere", false) ? "; no compiler: other agents compile for it" : "; no compiler, and nobody compiles for it: gets no candidates";
     shown.add({text_at(a, "agent"), text_at(a, "state"), fmt::format("{} of {}", text_at(a, "leases"), text_at(a, "credit")), show_duration(a.value("silent_s", 0.0)) + " ago", devices});
   }
   in.out.answer(all.dump(2));

@@ -339,7 +339,7 @@ private:
       for (const found_device& d : a.found)
         found.push_back(found_answer(d));
       rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", a.draining ? "draining" : "working"}, {"leases", a.leases}, {"credit", a.credit},
-                      {"silent_s", a.silent_s}, {"compiles", a.compiles}, {"devices", devices}, {"found", found}});
+                      {"silent_s", a.silent_s}, {"compiles", a.compiles}, {"compiled_elsewhere", !a.compiles && a.served}, {"toolchains", a.toolchains}, {"devices", devices}, {"found", found}});
     }
     return rows;
   }

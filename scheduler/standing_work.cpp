@@ -22,7 +22,7 @@ std::string standing_work::facts_of(const target& on) {
     return "";
   for (const agent_status& a : *agents)
     for (const device_description& d : a.devices)
-      if (!a.draining && a.compiles && d.on.platform == on.platform && (on.architecture.empty() || d.on.architecture == on.architecture) &&
+      if (!a.draining && a.served && d.on.platform == on.platform && (on.architecture.empty() || d.on.architecture == on.architecture) &&
           (on.language.empty() || d.on.language.empty() || d.on.language == on.language))
         return d.hardware + "; " + d.facts;
   return "";

@@ -207,6 +207,143 @@ TEST_CASE("an agent without a compiler gets nothing that has to be compiled, who
   CHECK(d.serves(cpu));
 }
 
+namespace {
+
+hello bare_agent(std::string name, std::uint32_t libc = 2036) {
+  auto h = agent_of(std::move(name), 4);
+  h.what.compiles = false, h.what.pieces = true;
+  h.what.machine = "x86_64", h.what.libc = libc;
+  return h;
+}
+
+hello compiling_agent(std::string name, std::uint32_t slots = 2, std::uint32_t libc = 2036) {
+  auto h = agent_of(std::move(name), 1, slots, "1", {"mtia", "2i", "mtia-cpp"});
+  h.what.pieces = true;
+  h.what.toolchains = {"g++ 12.2.0", "clang++ 14.0.6"};
+  h.what.machine = "x86_64", h.what.libc = libc;
+  return h;
+}
+
+submit compilation(std::string name, std::string toolchain = "g++", std::uint32_t libc = 2036) {
+  submit s;
+  s.task = std::move(name), s.owner = "compiling for bare", s.limit_s = 10, s.needs_device = false;
+  s.toolchain = std::move(toolchain), s.machine = "x86_64", s.libc = libc;
+  return s;
+}
+
+} // namespace
+
+TEST_CASE("an agent without a compiler is given candidates as long as somebody compiles for it") {
+  dispatcher d;
+  (void)d.step(bare_agent("bare"), 0);
+  (void)d.step(task_of("a"), 0);
+  CHECK_FALSE(d.serves(cpu));
+  CHECK_FALSE(d.has_compiler("bare"));
+  auto granted = only<grant>(d.step(compiling_agent("whole"), 1)); // whose own device is another
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "bare");
+  CHECK(d.serves(cpu));
+  CHECK(d.has_compiler("bare"));
+  (void)d.step(drain{"whole", 30}, 2);
+  CHECK(only<grant>(d.step(task_of("b"), 2)).empty()); // it is about to go
+  CHECK(only<grant>(d.step(compiling_agent("next"), 3)).size() == 1);
+  (void)d.step(lost{"next", "gone"}, 4);
+  CHECK(only<grant>(d.step(task_of("c"), 4)).empty());
+}
+
+TEST_CASE("an older agent without a compiler cannot ask for one") {
+  dispatcher d;
+  auto old = bare_agent("old");
+  old.what.pieces = false;
+  (void)d.step(old, 0);
+  (void)d.step(compiling_agent("whole"), 0);
+  CHECK(only<grant>(d.step(task_of("a"), 0)).empty());
+}
+
+TEST_CASE("programs are made where the machine is the same and glibc is not newer") {
+  dispatcher d;
+  (void)d.step(compiling_agent("newer", 4, 2041), 0);
+  CHECK(only<grant>(d.step(compilation("a", "g++", 2036), 0)).empty());
+  CHECK_FALSE(d.serves(compilation("x", "g++", 2036)));
+  CHECK(only<grant>(d.step(compilation("b", "g++", 2041), 0)).size() == 1);
+  auto other = compilation("c");
+  other.machine = "aarch64";
+  CHECK(only<grant>(d.step(other, 0)).empty());
+  (void)d.step(bare_agent("bare", 2036), 0);
+  CHECK_FALSE(d.has_compiler("bare"));
+  const auto granted = only<grant>(d.step(compiling_agent("same"), 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].lease == "a");
+  CHECK(d.has_compiler("bare"));
+}
+
+TEST_CASE("a toolchain is asked for by its name or by its version, too") {
+  dispatcher d;
+  (void)d.step(compiling_agent("whole", 8), 0);
+  CHECK(only<grant>(d.step(compilation("a", "g++"), 0)).size() == 1);
+  CHECK(only<grant>(d.step(compilation("b", "clang++ 14.0.6"), 0)).size() == 1);
+  CHECK(only<grant>(d.step(compilation("c", "g++ 13.1.0"), 0)).empty());
+  CHECK(only<grant>(d.step(compilation("d", "g"), 0)).empty());
+  CHECK(only<grant>(d.step(compilation("e", "g++-12"), 0)).empty());
+}
+
+TEST_CASE("compiling for others and devices are resources of their own: neither waits for the other") {
+  dispatcher d;
+  auto both = compiling_agent("both", 2);
+  both.what.devices[0].on = cpu;
+  (void)d.step(both, 0);
+  for (const char* name : {"a", "b", "c", "d"})
+    (void)d.step(task_of(name), 0);
+  for (const char* name : {"x", "y", "z"})
+    (void)d.step(compilation(name), 0);
+  const auto now = d.standing_of("both");
+  REQUIRE(now);
+  CHECK(now->leases == 3);
+  CHECK(now->credit == 3);
+  CHECK(now->compiling == 2);
+  CHECK(now->compile_credit == 2);
+  const auto next = only<grant>(d.step(finished{"both", "x", 1, false, ""}, 1));
+  REQUIRE(next.size() == 1);
+  CHECK(next[0].lease == "z");
+}
+
+TEST_CASE("a compilation is taken back from a host that died and given to another; one that kills three is quarantined") {
+  dispatcher d;
+  for (const char* name : {"x", "y", "z"})
+    (void)d.step(compiling_agent(name, 1), 0);
+  (void)d.step(compilation("a"), 0);
+  std::set<std::string> tried;
+  for (int i = 1; i <= 3; ++i) {
+    std::string holder;
+    for (const char* name : {"x", "y", "z"})
+      if (const auto now = d.standing_of(name); now && now->compiling == 1)
+        holder = name;
+    REQUIRE(tried.insert(holder).second);
+    const auto effects = d.step(lost{holder, "killed"}, i);
+    if (i < 3) {
+      REQUIRE(only<grant>(effects).size() == 1);
+      CHECK(only<grant>(effects)[0].epoch == static_cast<std::uint64_t>(i + 1));
+    } else {
+      REQUIRE(only<give_up>(effects).size() == 1);
+      CHECK(only<give_up>(effects)[0].reason.starts_with("quarantined"));
+    }
+  }
+}
+
+TEST_CASE("work that is larger than a frame waits for an agent that takes it in pieces") {
+  dispatcher d;
+  (void)d.step(agent_of("old"), 0);
+  auto large = task_of("a");
+  large.in_pieces = true;
+  CHECK(only<grant>(d.step(large, 0)).empty());
+  CHECK(only<grant>(d.step(task_of("b"), 0)).size() == 1);
+  auto newer = agent_of("new");
+  newer.what.pieces = true;
+  const auto granted = only<grant>(d.step(newer, 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "new");
+}
+
 TEST_CASE("a draining agent finishes what it has and gets nothing new") {
   dispatcher d;
   (void)d.step(agent_of("x", 2), 0);

@@ -1,10 +1,15 @@
 // Sequences of messages, and of the clock, into the scheduler's dispatcher and an agent's job table, both as they are. What always holds: the counts
-// add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it.
+// add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it. The same into what
+// an agent has compiled and fetched elsewhere: each thing that it asks for ends at most once, and bytes that come are those that were named.
 #include "actors/agent_leases.hpp"
+#include "actors/compile_desk.hpp"
 #include "actors/dispatch_logic.hpp"
+#include "actors/errands.hpp"
 #include "protocol/check.hpp"
+#include "protocol/digest.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -33,12 +38,20 @@ public:
         dispatch::submit s;
         s.task = task, s.owner = "s" + std::to_string(epoch % 3), s.priority = static_cast<int>(epoch % 2), s.on = {"cpu", "", "cpp"}, s.limit_s = 1 + static_cast<double>(in.next() % 60);
         s.holder = in.next() % 4 ? "" : agent;
+        s.in_pieces = in.next() % 8 == 0;
+        if (in.next() % 4 == 0)
+          s.needs_device = false, s.toolchain = in.next() % 2 ? "g++" : "g++ 12.2.0", s.machine = "x86_64", s.libc = 2036 + in.next() % 2;
         return step(s);
       }
       case 2: case 3: {
         agent_hello h{agent, agent + "/" + std::to_string(epoch % 3), protocol_version, {}, in.next() % 3, {}};
         for (unsigned n = in.next() % 3; n > 0; --n)
           h.devices.push_back({"d" + std::to_string(n), "hw", target{"cpu", "", in.next() % 8 ? "cpp" : "other"}, in.next() % 4, {}});
+        h.compiles = in.next() % 2 == 0;
+        h.pieces = in.next() % 4 != 0;
+        h.machine = "x86_64", h.libc = 2036 + in.next() % 2;
+        if (h.compiles && in.next() % 2)
+          h.toolchains = {in.next() % 2 ? "g++ 12.2.0" : "g++ 13.1.0"};
         return step(dispatch::hello{agent, h, in.next() % 2 ? std::vector<std::string>{task, "t3"} : std::vector<std::string>{}});
       }
       case 4: return step(dispatch::heartbeat{agent});
@@ -66,7 +79,7 @@ private:
     KEVOLVE_CHECK(t.leased == held_.size());
     for (int n = 0; n < 4; ++n)
       if (const auto standing = logic_.standing_of("a" + std::to_string(n)))
-        KEVOLVE_CHECK(standing->leases <= standing->credit);
+        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit);
   }
   void on(const dispatch::grant& e) {
     KEVOLVE_CHECK(!held_.contains(e.lease) && e.epoch > epochs_[e.lease]);
@@ -131,6 +144,101 @@ private:
   std::uint64_t now_ms_ = 1000;
 };
 
+/// An agent that asks, and a scheduler's desk that passes on what others have, both told anything.
+class errand_runner {
+public:
+  void act(script& in) {
+    const std::string& bytes = blobs_[in.next() % blobs_.size()];
+    const blob_reference named{sha256_hex(bytes), bytes.size()};
+    switch (in.next() % 9) {
+      case 0: return ask(table_.compile(work(in), now()));
+      case 1: return ask(table_.fetch(in.next() % 8 ? named : blob_reference{named.hash, 1 + in.next() % 500u}, now()));
+      case 2: {
+        const errands::ticket which = 1 + in.next() % 16;
+        hear(table_.drop(which));
+        waiting_.erase(which);
+        return;
+      }
+      case 3: {
+        compile_made made;
+        made.candidate = std::string(64, in.next() % 2 ? 'a' : 'b'), made.good = in.next() % 2, made.artifact = named;
+        const std::string request = in.next() % 4 ? std::to_string(1 + in.next() % 16) : std::string("no number");
+        if (in.next() % 4)
+          table_.heard(compile_answered{request, made});
+        else
+          table_.heard(compile_answered{request, std::string("why")});
+        return ended();
+      }
+      case 4: { // an honest piece, or one that is not
+        blob_piece piece = piece_of({named.hash, in.next() * 16u, in.next() % 4 ? std::uint64_t{16} : in.next(), ""}, bytes);
+        if (in.next() % 8 == 0)
+          piece.content += 'x';
+        table_.heard(std::move(piece), now());
+        return ended();
+      }
+      case 5: table_.heard(blob_missing{named.hash, ""}); return ended();
+      case 6: { // whatever was asked for comes
+        for (const auto& each : std::exchange(asked_, {}))
+          for (const std::string& of : blobs_)
+            if (sha256_hex(of) == each.hash)
+              table_.heard(piece_of(each, of), now());
+        return ended();
+      }
+      case 7: {
+        const std::string agent = "a" + std::to_string(in.next() % 3), other = "a" + std::to_string(in.next() % 3);
+        compile_work what = work(in);
+        if (auto opened = desk_.wanted(agent, {std::to_string(in.next() % 4), what}); opened.task && in.next() % 2) {
+          compile_made made;
+          made.candidate = what.what.id, made.good = true, made.artifact = named;
+          (void)desk_.delivered(opened.task->task, other, made);
+        }
+        (void)desk_.asked(agent, {named.hash, in.next() % 4 * 16u, 16, other});
+        if (auto passed = desk_.came(other, piece_of({named.hash, in.next() % 4 * 16u, 16, agent}, bytes)))
+          KEVOLVE_CHECK(passed->agent == agent);
+        if (in.next() % 8 == 0)
+          for (const auto& task : desk_.agent_gone(other))
+            desk_.forget(task);
+        return;
+      }
+      default: now_ms_ += in.next() * 40; hear(table_.due(now())); return ended();
+    }
+  }
+
+private:
+  static compile_work work(script& in) {
+    compile_work w;
+    w.what.id = std::string(64, in.next() % 2 ? 'a' : 'b'), w.toolchain = in.next() % 8 ? "g++" : "", w.runs_on.machine = "x86_64";
+    return w;
+  }
+  void ask(errands::ticket which) {
+    KEVOLVE_CHECK(waiting_.insert(which).second);
+    ended();
+  }
+  void hear(const std::vector<message>& said) {
+    for (const auto& each : said)
+      if (const auto* wanted = std::get_if<blob_wanted>(&each)) {
+        KEVOLVE_CHECK(wanted->bytes > 0 && wanted->bytes <= 16);
+        asked_.push_back(*wanted);
+      }
+  }
+  void ended() {
+    for (const auto& each : table_.take_done()) {
+      KEVOLVE_CHECK(waiting_.erase(each.which) == 1);
+      if (const auto* got = std::get_if<errands::fetched>(&each.how))
+        KEVOLVE_CHECK(std::count(blobs_.begin(), blobs_.end(), *got->content) == 1);
+    }
+    KEVOLVE_CHECK(table_.under_way() <= waiting_.size());
+  }
+  errands::time now() const { return errands::time{std::chrono::milliseconds(now_ms_)}; }
+
+  const std::vector<std::string> blobs_{std::string(300, 'p'), "short", std::string(16, 'q'), std::string(33, 'r')};
+  errands table_{16};
+  dispatch::compile_desk desk_{"life"};
+  std::set<errands::ticket> waiting_;
+  std::vector<blob_wanted> asked_;
+  std::uint64_t now_ms_ = 100'000;
+};
+
 } // namespace
 
 std::vector<std::string> seeds() {
@@ -156,6 +264,10 @@ void fuzz_bytes(std::string_view bytes) {
   table agent;
   while (again.more())
     agent.act(again);
+  script once_more{bytes};
+  errand_runner runner;
+  while (once_more.more())
+    runner.act(once_more);
 }
 
 } // namespace kevolve::fuzz

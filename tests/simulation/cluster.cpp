@@ -18,9 +18,10 @@ public:
       : options_(options), w_(seed, options.agents + 1, options.keeps_trace), fate_(seed, 0, "faults"),
         scheduler_(w_, books_, seed, options.bug, [this](const std::string& agent, message what) { return to_agent(agent, std::move(what)); }) {
     report_.seed = seed;
+    const std::size_t bare = std::min<std::size_t>(seed % 4, options.agents - 1);
     for (std::size_t n = 1; n <= options.agents; ++n)
       agents_.push_back(std::make_unique<simulated_agent>(
-        w_, books_, n, options.bug, [this](std::size_t from, const std::string& identity, message what) { to_scheduler(from, identity, std::move(what)); }));
+        w_, books_, n, n > bare, options.bug, [this](std::size_t from, const std::string& identity, message what) { to_scheduler(from, identity, std::move(what)); }));
     for (std::uint32_t i = 0; i < options.faults; ++i)
       due_.push_back(fate_.below(std::max<std::uint64_t>(1, options.leases * 9 / 10)));
     std::sort(due_.begin(), due_.end());
@@ -48,6 +49,7 @@ public:
     report_.steps = w_.steps;
     report_.leases = books_.leases;
     report_.counted = books_.counted;
+    report_.compilations = books_.compilations;
     report_.sessions = static_cast<std::uint32_t>(scheduler_.sessions());
     report_.scheduler_lives = static_cast<std::uint32_t>(w_.nodes[0].life);
     for (std::size_t n = 1; n < w_.nodes.size(); ++n)

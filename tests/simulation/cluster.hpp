@@ -15,7 +15,7 @@ inline constexpr planted every_plant[] = {planted::acknowledges_early, planted::
 std::string to_string(planted bug);
 
 struct simulation_options {
-  std::size_t agents = 8;
+  std::size_t agents = 8;          // up to three of them, by the seed, have no compiler
   std::uint64_t leases = 200;      // at least; sessions are opened until then
   std::uint32_t faults = 24;       // crashes, cuts, pauses, disks, devices, bursts on the network
   planted bug = planted::none;
@@ -25,7 +25,7 @@ struct simulation_options {
 struct simulation_report {
   std::uint64_t seed = 0;
   std::string violation;           // empty: none
-  std::uint64_t trace_hash = 0, steps = 0, leases = 0, counted = 0;
+  std::uint64_t trace_hash = 0, steps = 0, leases = 0, counted = 0, compilations = 0; // compilations: leases of compiling for others, not among `leases`
   std::uint32_t faults = 0, sessions = 0, scheduler_lives = 0, agent_lives = 0;
   double simulated_s = 0;
   std::vector<std::string> trace;  // if asked for

@@ -39,7 +39,7 @@ void ledger::granted(const dispatch::grant& what) {
   require(what.epoch > newest, "I4 fencing", [&] { return what.lease + " is leased with epoch " + std::to_string(what.epoch) + " after " + std::to_string(newest); });
   newest = what.epoch;
   leases_[what.lease] = {what.agent, what.epoch};
-  ++leases;
+  ++(is_compilation(what.lease) ? compilations : leases);
 }
 
 void ledger::agent_gone(const std::string& identity) {
@@ -53,7 +53,7 @@ void ledger::delivered(const dispatch::deliver& what) {
           [&] { return what.task + " counts the result of " + what.agent + " with epoch " + std::to_string(what.epoch) + ", which holds no lease of it now"; });
   require(delivered_.emplace(what.task, what.epoch).second, "I3 no double count", [&] { return what.task + " is delivered twice"; });
   leases_.erase(held);
-  ++counted;
+  counted += !is_compilation(what.task);
 }
 
 void ledger::check(const dispatch::dispatcher& logic) const {
@@ -62,13 +62,17 @@ void ledger::check(const dispatch::dispatcher& logic) const {
           [&] { return std::to_string(t.submitted) + " submitted, found " + std::to_string(t.queued) + " queued + " + std::to_string(t.leased) + " leased + " +
             std::to_string(t.delivered) + " delivered + " + std::to_string(t.failed) + " failed + " + std::to_string(t.cancelled) + " cancelled"; });
   require(t.leased == leases_.size(), "I8 conservation", [&] { return std::to_string(leases_.size()) + " leases were granted and not ended, the dispatcher counts " + std::to_string(t.leased); });
-  std::map<std::string, std::uint32_t> by_agent;
+  struct held { std::uint32_t leases = 0, compiling = 0; };
+  std::map<std::string, held> by_agent;
   for (const auto& [task, l] : leases_)
-    ++by_agent[l.agent];
-  for (const auto& [agent, n] : by_agent) {
+    ++(is_compilation(task) ? by_agent[l.agent].compiling : by_agent[l.agent].leases);
+  for (const auto& each : by_agent) {
+    const auto& [agent, n] = each;
     const auto now = logic.standing_of(agent);
-    require(now && n <= now->credit, "I9 bounded", [&] { return agent + " holds " + std::to_string(n) + " leases, more than its credit"; });
-    require(now->leases == n, "I8 conservation", [&] { return agent + " holds " + std::to_string(n) + " leases, the dispatcher counts " + std::to_string(now->leases); });
+    const auto told = [&] { return agent + " holds " + std::to_string(n.leases) + " leases and " + std::to_string(n.compiling) + " of compilers"; };
+    require(now && n.leases <= now->credit && n.compiling <= now->compile_credit, "I9 bounded", [&] { return told() + ", more than its credit"; });
+    require(now->leases == n.leases && now->compiling == n.compiling, "I8 conservation",
+            [&] { return told() + ", the dispatcher counts " + std::to_string(now->leases) + " and " + std::to_string(now->compiling); });
   }
 }
 
@@ -113,6 +117,19 @@ void ledger::appended(const std::string& session, const session_disk& disk, std:
   }
   b.events = disk.log.size();
 }
+
+void ledger::check_program(const std::string& candidate, const std::string& program) const {
+  require(program == program_of(candidate), "I6 provenance", [&] { return "what is about to run for " + candidate + " is another program"; });
+}
+
+std::string program_of(const std::string& candidate) {
+  std::string program;
+  for (std::uint64_t n = 1 + rng(17, 0, candidate).below(6); n > 0; --n)
+    program += std::to_string(n) + candidate;
+  return program;
+}
+
+bool compiles(const std::string& candidate) { return !rng(13, 0, candidate).chance(0.04); }
 
 void ledger::check_shown(const session_disk& disk, std::uint32_t evaluations) const {
   const auto durable = std::count_if(disk.log.begin(), disk.log.begin() + static_cast<std::ptrdiff_t>(disk.durable),

@@ -38,7 +38,10 @@ public:
   void appended(const std::string& session, const session_disk& disk, std::size_t from);
   void check_shown(const session_disk& disk, std::uint32_t evaluations) const;
 
-  std::uint64_t leases = 0, counted = 0;
+  /// A program that an agent is about to run for a candidate.
+  void check_program(const std::string& candidate, const std::string& program) const;
+
+  std::uint64_t leases = 0, counted = 0, compilations = 0;
 
 private:
   struct lease { std::string agent; std::uint64_t epoch = 0; };
@@ -55,6 +58,12 @@ private:
   std::map<std::string, std::vector<promised>> acknowledged_; // by session
   std::map<std::string, books> books_;
 };
+
+/// What a made-up compiler makes of a candidate, wherever it runs; and whether it does.
+std::string program_of(const std::string& candidate);
+bool compiles(const std::string& candidate);
+/// The task is a compilation for another agent.
+inline bool is_compilation(const std::string& task) { return task.starts_with("compile/"); }
 
 /// What the log says of a proposal's attempt, among the first `events`.
 bool is_logged(const session_disk& disk, std::size_t events, node_number number, std::uint32_t attempt, bool verification);

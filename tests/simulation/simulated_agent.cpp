@@ -1,5 +1,7 @@
 #include "tests/simulation/simulated_agent.hpp"
 
+#include "protocol/digest.hpp"
+
 #include <cmath>
 
 namespace kevolve::simulation {
@@ -7,6 +9,7 @@ namespace {
 
 constexpr double heartbeat_every_s = 1, tick_every_s = 0.25;
 constexpr std::size_t lease_bound = 256;
+constexpr std::uint64_t piece_bytes = 64; // programs are of up to 400 bytes here
 
 double log_speed(const candidate_id& id) { return rng(7, 0, id).uniform(); }
 
@@ -15,6 +18,10 @@ double log_speed(const candidate_id& id) { return rng(7, 0, id).uniform(); }
 evaluation measured(const evaluate_work& what) {
   evaluation e;
   e.candidate = what.what.id;
+  if (!compiles(what.what.id) && !what.anchors.empty()) {
+    e.result = outcome::compile_error;
+    return e;
+  }
   e.result = rng(11, 0, what.what.id).chance(0.15) && !what.anchors.empty() ? outcome::incorrect_numerical : outcome::passed;
   if (e.result != outcome::passed)
     return e;
@@ -39,6 +46,9 @@ void simulated_agent::start() {
   leases_.emplace(lease_bound);
   working_.clear();
   prints_.clear();
+  foreign_.clear();
+  programs_.clear();
+  errands_.emplace(piece_bytes);
   w_.note(identity_ + " starts");
   books_.joined(identity_);
   say_hello();
@@ -46,6 +56,7 @@ void simulated_agent::start() {
   struct ticker {
     static void run(simulated_agent& me) {
       me.apply(me.leases_->tick(me.now()));
+      me.run_errands();
       if (me.introduction_.is_due(me.now()))
         me.say_hello();
       me.w_.later(me.node_, tick_every_s, [&me] { run(me); });
@@ -60,6 +71,12 @@ void simulated_agent::say_hello() {
   for (const auto& [print, answer] : spool_)
     hello.kept.push_back(print);
   hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
+  hello.compiles = compiles_;
+  hello.pieces = true;
+  if (compiles_)
+    hello.toolchains = {"g++ 12.2.0"};
+  hello.machine = "x86_64";
+  hello.libc = 2036;
   say_(node_, identity_, std::move(hello));
 }
 
@@ -76,6 +93,14 @@ void simulated_agent::hear(const std::string& receiver, message what) {
       say_hello();
   } else if (auto* granted = std::get_if<lease_granted>(&what)) {
     apply(leases_->granted(std::move(*granted), now()));
+  } else if (auto* answered = std::get_if<compile_answered>(&what)) {
+    errands_->heard(std::move(*answered));
+  } else if (auto* piece = std::get_if<blob_piece>(&what)) {
+    errands_->heard(std::move(*piece), now());
+  } else if (auto* missing = std::get_if<blob_missing>(&what)) {
+    errands_->heard(std::move(*missing));
+  } else if (auto* wanted = std::get_if<blob_wanted>(&what)) {
+    give_piece(*wanted);
   } else if (auto* cancelled = std::get_if<lease_cancelled>(&what)) {
     prints_.erase(cancelled->lease);
     apply(leases_->cancelled(*cancelled));
@@ -87,6 +112,7 @@ void simulated_agent::hear(const std::string& receiver, message what) {
       prints_.erase(print);
     }
   }
+  run_errands();
 }
 
 void simulated_agent::apply(std::vector<agent_effect> effects) {
@@ -95,7 +121,12 @@ void simulated_agent::apply(std::vector<agent_effect> effects) {
     if (auto* start = std::get_if<start_work>(&e)) {
       begin(std::move(*start));
     } else if (auto* stop = std::get_if<stop_work>(&e)) {
-      if (auto found = working_.find({stop->lease, stop->epoch}); found != working_.end() && found->second)
+      if (auto waits = foreign_.find(stop->lease); waits != foreign_.end() && waits->second.epoch == stop->epoch) {
+        for (auto& said : errands_->drop(waits->second.waits))
+          say_(node_, identity_, std::move(said));
+        foreign_.erase(waits);
+        w_.later(node_, 0.05, [this, lease = stop->lease, epoch = stop->epoch] { finish(lease, epoch, std::string("stopped")); });
+      } else if (auto found = working_.find({stop->lease, stop->epoch}); found != working_.end() && found->second)
         w_.later(node_, 0.5, [this, lease = stop->lease, epoch = stop->epoch] { finish(lease, epoch, std::string("stopped")); });
     } else {
       say_(node_, identity_, std::move(std::get<message>(e)));
@@ -111,6 +142,8 @@ void simulated_agent::begin(start_work what) {
     w_.note(identity_ + " has the answer to " + what.lease);
     return apply(leases_->finished(what.lease, what.epoch, kept->second, now()));
   }
+  if (auto* work = std::get_if<compile_work>(&what.what))
+    return compile(what, *work);
   const bool hangs = hangs_next > 0 && hangs_next-- > 0;
   working_[{what.lease, what.epoch}] = hangs;
   w_.note(identity_ + " begins " + what.lease + " epoch " + std::to_string(what.epoch) + (hangs ? ", hangs" : ""));
@@ -126,9 +159,17 @@ void simulated_agent::begin(start_work what) {
       e.result = outcome::passed;
     }
     answer = std::move(e);
+    if (!compiles_) {
+      foreign_[what.lease] = {what.epoch, asked->what, std::move(answer)};
+      return ask_elsewhere(what.lease);
+    }
   }
+  measure(what.lease, what.epoch, std::move(answer));
+}
+
+void simulated_agent::measure(const std::string& lease, std::uint64_t epoch, lease_answer answer) {
   const double lasts_s = 0.3 + 2.5 * w_.draw.uniform() + (w_.draw.chance(0.02) ? 30 : 0);
-  w_.later(node_, lasts_s, [this, lease = what.lease, epoch = what.epoch, answer = std::move(answer)] { finish(lease, epoch, answer); });
+  w_.later(node_, lasts_s, [this, lease, epoch, answer = std::move(answer)] { finish(lease, epoch, answer); });
 }
 
 void simulated_agent::finish(const std::string& lease, std::uint64_t epoch, lease_answer answer) {

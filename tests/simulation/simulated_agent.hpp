@@ -1,9 +1,11 @@
 // One agent of the simulated cluster: the real job table (agent_leases) with the real service's habits (hello, heartbeat, repeated answers) and
-// made-up devices, which take their time, hang or lie. A crash loses everything but the name and the spool.
+// made-up devices, which take their time, hang or lie. One without a compiler has the others compile for it, by the real requests and transfers
+// (errands). A crash loses everything but the name and the spool.
 #pragma once
 
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
+#include "actors/errands.hpp"
 #include "tests/simulation/cluster.hpp"
 #include "tests/simulation/ledger.hpp"
 #include "tests/simulation/world.hpp"
@@ -19,7 +21,8 @@ class simulated_agent {
 public:
   /// `say` hands a message to the scheduler, from this identity.
   using speaker = std::function<void(std::size_t node, const std::string& identity, message what)>;
-  simulated_agent(world& w, ledger& books, std::size_t node, planted bug, speaker say) : w_(w), books_(books), node_(node), bug_(bug), say_(std::move(say)) {}
+  simulated_agent(world& w, ledger& books, std::size_t node, bool compiles, planted bug, speaker say)
+      : w_(w), books_(books), node_(node), compiles_(compiles), bug_(bug), say_(std::move(say)) {}
 
   void start();
   void hear(const std::string& receiver, message what);
@@ -34,6 +37,12 @@ private:
   void beat();
   void apply(std::vector<agent_effect> effects);
   void begin(start_work what);
+  void measure(const std::string& lease, std::uint64_t epoch, lease_answer answer);
+  void compile(const start_work& what, const compile_work& work);
+  void give_piece(const blob_wanted& what);
+  void ask_elsewhere(const std::string& lease);
+  void run_errands();
+  void heard_of(const errands::done& what);
   void finish(const std::string& lease, std::uint64_t epoch, lease_answer answer);
   [[nodiscard]] agent_leases::time now() const {
     return agent_leases::time{std::chrono::duration_cast<agent_leases::time::duration>(std::chrono::duration<double>(w_.now_s))};
@@ -42,6 +51,7 @@ private:
   world& w_;
   ledger& books_;
   const std::size_t node_;
+  const bool compiles_;
   const planted bug_;
   speaker say_;
   std::string identity_;
@@ -51,6 +61,16 @@ private:
   std::map<std::string, std::string> prints_;                     // lease -> print of its work
   std::map<std::string, candidate_id> asked_;                     // lease -> the candidate that it is about
   std::map<std::string, evaluation> spool_;                       // print -> answer: its disk
+  struct foreign {                                                // an evaluation whose program comes from elsewhere
+    std::uint64_t epoch = 0;
+    candidate what;
+    lease_answer answer;                                          // once it is here
+    errands::ticket waits = 0;
+    int tries = 0;
+  };
+  std::map<std::string, foreign> foreign_;                        // by lease
+  std::optional<errands> errands_;
+  std::map<std::string, std::string> programs_;                   // hash -> bytes, made for others
 };
 
 /// What a made-up device says of a candidate: the same whoever measures it.

@@ -79,6 +79,7 @@ void simulated_scheduler::tick() {
   w_.later(0, tick_every_s, [this] { tick(); });
   if (bug_ != planted::ignores_deadlines)
     step(dispatch::tick{});
+  give_up_compiling();
   for (const auto& [session, opening] : openings_)
     if (!life_->sessions.at(session).over())
       step(session, search::tick{});
@@ -128,6 +129,8 @@ void simulated_scheduler::say(const std::string& agent, message what) {
 }
 
 void simulated_scheduler::hear(const std::string& agent, message what) {
+  if (hear_of_compiling(agent, what))
+    return;
   if (auto* hello = std::get_if<agent_hello>(&what)) {
     life_->agents.insert(agent);
     std::vector<std::string> holds;
@@ -156,9 +159,11 @@ void simulated_scheduler::hear(const std::string& agent, message what) {
 void simulated_scheduler::step(dispatch::input in) {
   for (const auto& each : life_->logic.step(std::move(in), w_.now_s)) {
     w_.boundary(0);
-    carry_out(each);
+    if (!carry_out_compiling(each))
+      carry_out(each);
   }
   books_.check(life_->logic);
+  forget_the_gone();
 }
 
 void simulated_scheduler::carry_out(const dispatch::effect& what) {
@@ -207,6 +212,7 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
   } else if (const auto* e = std::get_if<dispatch::agent_gone>(&what)) {
     books_.agent_gone(e->agent);
     life_->agents.erase(e->agent);
+    life_->gone.push_back(e->agent);
     std::erase_if(life_->holders, [&](const auto& each) { return each.second == e->agent; });
     w_.note("gone " + e->agent + ": " + e->reason);
   }

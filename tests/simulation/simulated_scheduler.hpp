@@ -2,6 +2,7 @@
 // actors do it. What is on its disk survives crashes; a life is lost whole. Driven by the world alone.
 #pragma once
 
+#include "actors/compile_desk.hpp"
 #include "actors/dispatch_logic.hpp"
 #include "actors/session_logic.hpp"
 #include "actors/settlements.hpp"
@@ -35,7 +36,7 @@ private:
   struct origin { std::string session; node_number number = 0; std::uint32_t attempt = 0; bool verification = false; };
   struct kept { origin whose; evaluate_work what; };
   struct life {
-    explicit life(std::string name) : identity(std::move(name)) {}
+    explicit life(std::string name) : identity(std::move(name)), compilations(identity) {}
     std::string identity;
     dispatch::dispatcher logic;
     dispatch::settlements<origin> settled{4096};
@@ -45,6 +46,8 @@ private:
     std::map<std::string, search::session> sessions;
     std::map<std::pair<std::string, node_number>, std::string> under_way; // a proposal's newest task
     std::vector<std::pair<std::uint64_t, std::string>> verified;          // (events, task): acknowledged once so many are durable
+    dispatch::compile_desk compilations;
+    std::vector<std::string> gone;                                        // agents, while a step's effects are carried out
     bool commits = false;
     const lease_finished* answer = nullptr;
   };
@@ -54,6 +57,11 @@ private:
   void tick();
   void commit();
   void open(const std::string& session);
+  bool hear_of_compiling(const std::string& agent, message& what);
+  bool carry_out_compiling(const dispatch::effect& what);
+  void give_up_compiling();
+  void forget_the_gone();
+  void say(std::optional<dispatch::letter> what);
   void submit_task(std::string task, origin whose, evaluate_work what);
   void durable(const std::string& task);
   void acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch, bool counted);
