@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <fstream>
+#include <link.h>
 #include <map>
 #include <set>
 #include <sstream>
@@ -112,6 +114,19 @@ struct staging {
   }
 };
 
+/// Candidates run on OpenMP's library, which comes with a compiler: a host without one has it from us.
+result<void> add_openmp(staging& to) {
+  constexpr const char* library = "libgomp.so.1";
+  void* handle = ::dlopen(library, RTLD_LAZY | RTLD_LOCAL);
+  link_map* map = nullptr;
+  if (!handle || ::dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || !map)
+    return error{errc::configuration, fmt::format("'{}' was not found, and candidates need it (Debian: libgomp1)", library)};
+  const fs::path found = map->l_name;
+  ::dlclose(handle);
+  to.libraries.insert(library);
+  return to.add(found, std::string("lib/") + library, false);
+}
+
 result<void> add_python(staging& to) {
   const fs::path sources = agent::find_beside_executable("node-agent/python");
   if (sources.empty())
@@ -135,6 +150,7 @@ result<void> fill(staging& to, const fs::path& folder, const std::string& machin
     return error{errc::configuration, "bubblewrap (bwrap) is not on PATH; a package without it would have no sandbox (Debian: bubblewrap)"};
   KEVOLVE_TRY_VOID(to.add_program(bubblewrap, "libexec/bwrap.bin"));
   KEVOLVE_TRY_VOID(to.write("libexec/bwrap", filled(bubblewrap_script, {{"loader", loader}}), true));
+  KEVOLVE_TRY_VOID(add_openmp(to));
   KEVOLVE_TRY_VOID(add_python(to));
   KEVOLVE_TRY_VOID(to.write("include/kevolve.h", agent::native_abi_text, false));
   const std::string glibc = fmt::format("{}.{}", to.glibc.first, to.glibc.second);

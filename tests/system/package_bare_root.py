@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The agent's package in a bare Debian root, nothing installed: it starts with one command, registers, says that it has no compiler, and is given nothing.
-With g++ alone beside it: its own bubblewrap gives the full sandbox, and a session ends with a verified leader.
+"""The agent's package in a bare Debian root, nothing installed: it starts with one command, registers, says that it has no compiler, and is given nothing; once a neighbour compiles
+for it, a session ends there with a verified leader, under the full sandbox of the package's own bubblewrap. With g++ in the root the same without a neighbour.
 
 Usage: package_bare_root.py KEVOLVE. KEVOLVE_BARE_ROOT names a root made by debootstrap --variant=minbase, KEVOLVE_COMPILER_ROOT one that has g++, too; without them one is
 made, which needs root and a Debian mirror. Exits 77 (skipped) where that cannot be done.
@@ -27,6 +27,34 @@ def bare_root(fleet):
     return made
 
 
+def inside_root(root, folder, options):
+    """A command line that starts the package's agent there. A real root, not a chroot: the kernel lets nobody make a user namespace inside one."""
+    return ["unshare", "--mount", "/bin/sh", "-c", f"""set -e
+mount --make-rprivate / && mount --bind {root} {root} && cd {root}
+mkdir -p old dev proc sys
+mount --rbind /dev dev && mount --rbind /sys sys && mount -t proc proc proc
+pivot_root . old
+exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c 'umount -l /old; cd {folder};
+  exec kevolve-agent-*/kevolve-agent {options}'"""]
+
+
+def by_a_neighbour(fleet, root, inside):
+    """Nothing but the package in the root; the host beside it has a compiler and no device to offer."""
+    agent = fleet.start("bare_served", inside_root(root, inside, f"--scheduler {fleet.endpoint} --key fleet.key --cache cache --name bare --require-sandbox full"))
+    neighbour = fleet.start("neighbour", [pathlib.Path(fleet.kevolve).parent / "kevolve-agent", "--scheduler", fleet.endpoint, "--key", fleet.at / "fleet.key", "--cache", fleet.at / "neighbour",
+                                          "--name", "neighbour", "--compile-only"])
+    until(lambda: any(a["compiled_elsewhere"] for a in fleet.agents()), 120, "the neighbour compiles for the bare agent")
+    session = fleet.submit(6)
+    fleet.ask("sessions", "watch", session)
+    end = fleet.show(session)
+    assert end["evaluations"] == 6 and end["outcomes"]["passed"] == 6 and end["best"]["verified"] is True, end
+    print(f"in the bare root, compiled by a neighbour: full sandbox, outcomes {end['outcomes']}, its leader verified")
+    for daemon in (agent, neighbour):
+        daemon.terminate()
+        assert daemon.wait(60) == 0
+    print((fleet.at / "bare_served.log").read_text(), end="")
+
+
 def with_compiler(fleet, root):
     """A host that has a compiler and nothing else: the package's own bubblewrap, all layers of the sandbox, a session."""
     given = os.environ.get("KEVOLVE_COMPILER_ROOT")
@@ -44,15 +72,7 @@ def with_compiler(fleet, root):
     try:
         subprocess.run(["tar", "xzf", fleet.at / "package.tar.gz", "-C", opened], check=True)
         shutil.copy(fleet.at / "fleet.key", opened / "fleet.key")
-        # A real root, not a chroot: the kernel lets nobody make a user namespace inside one.
-        line = f"""set -e
-mount --make-rprivate / && mount --bind {root} {root} && cd {root}
-mkdir -p old dev proc sys
-mount --rbind /dev dev && mount --rbind /sys sys && mount -t proc proc proc
-pivot_root . old
-exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c 'umount -l /old; cd {inside};
-  exec kevolve-agent-*/kevolve-agent --scheduler {fleet.endpoint} --key fleet.key --cache cache --name whole --compile-slots 1 --require-sandbox full'"""
-        agent = fleet.start("whole", ["unshare", "--mount", "/bin/sh", "-c", line])
+        agent = fleet.start("whole", inside_root(root, inside, f"--scheduler {fleet.endpoint} --key fleet.key --cache cache --name whole --compile-slots 1 --require-sandbox full"))
         agents = until(fleet.agents, 120, "the agent registers")
         assert agents[0]["agent"] == "fleet.whole" and agents[0]["compiles"] is True, agents
         session = fleet.submit(4)
@@ -94,7 +114,7 @@ def main():
             agents = until(fleet.agents, 60, "the agent registers")
             assert [a["agent"] for a in agents] == ["fleet.bare"] and agents[0]["compiles"] is False, agents
             said = (fleet.at / "bare.log").read_text()
-            assert "'g++' is not on PATH: this agent is given nothing that has to be compiled" in said, said
+            assert "'g++' is not on PATH: other agents of the scheduler compile for this one" in said, said
             refused = fleet.ask("submit", "rms_norm_h4096", "--evaluations", "2", "--baselines", "none", "--wait", check=False)
             assert refused.returncode == 6 and "which has no compiler" in refused.stderr, (refused.returncode, refused.stderr)
             print("the package starts in a bare root, registers, and is given nothing to compile")
@@ -103,6 +123,11 @@ def main():
                 if name == "bare":
                     daemon.terminate()
                     assert daemon.wait(30) == 0
+            until(lambda: not fleet.agents(), 30, "the scheduler has seen it go")
+            if shutil.which("g++"):
+                by_a_neighbour(fleet, root, inside)
+            else:
+                print("skipped: no g++ here, so no neighbour compiles")
         finally:
             shutil.rmtree(opened)
         with_compiler(fleet, root)
