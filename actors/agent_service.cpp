@@ -395,7 +395,10 @@ private:
           return std::move(*got);
         return got.error().message;
       }
-      auto got = host_.compile_for(std::get<compile_work>(mine.what.what), *mine.cancelled);
+      auto* compile = std::get_if<compile_work>(&mine.what.what);
+      if (!compile)
+        return std::string("this agent does no work of that kind");
+      auto got = host_.compile_for(*compile, *mine.cancelled);
       if (!got)
         return got.error().message;
       ++compiled_;
