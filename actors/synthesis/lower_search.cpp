@@ -1,6 +1,8 @@
-// Sorting and searching: short tables by counting in vectors, long ones by halving.
+// Sorting and searching: short tables by counting in vectors, long ones by halving; the greatest few of many one after the other.
 #include "actors/synthesis/algebra.hpp"
 #include "actors/synthesis/lower.hpp"
+
+#include <limits>
 
 namespace kevolve::synthesis {
 namespace {
@@ -92,6 +94,62 @@ tensor_ref picked(lowering& l, const ranking& r, const std::string& name, const 
   });
 }
 
+constexpr std::int64_t most_extrema = 64; // each is two passes over the row
+
+/// The k greatest of a long row, one after the other: the greatest of those that come after the one before in the order (NaN is greater than all,
+/// of equals the first comes first), and then where it stands.
+void greatest_few(lowering& l, const tensor_ref& x, std::size_t dim, std::int64_t k) {
+  if (!is_floating(x.type) || !l.flag("largest", true) || k < 1 || k > most_extrema)
+    return l.fail("of more than " + std::to_string(short_table) + " elements only the greatest " + std::to_string(most_extrema) + " floating-point ones are found");
+  const auto both = [](expr_ref a, expr_ref b) { return call(op::logical_and, std::move(a), std::move(b)); };
+  const auto either = [](expr_ref a, expr_ref b) { return call(op::logical_or, std::move(a), std::move(b)); };
+  const auto front = [&](std::vector<index> at) {
+    at[dim] = index(0);
+    return at;
+  };
+  std::vector<tensor_ref> values, places;
+  for (std::int64_t j = 0; j < k; ++j) {
+    const auto eligible = [&](const std::vector<index>& at) -> expr_ref {
+      if (j == 0)
+        return {};
+      const auto e = l.read(x, at), before = l.read(values.back(), front(at));
+      const auto later = less(l.read(places.back(), front(at)), position(at[dim]));
+      const auto nan = call(op::is_nan, e), nan_before = call(op::is_nan, before);
+      const auto behind_nan = both(nan_before, either(call(op::logical_not, nan), later));
+      return either(behind_nan, either(less(e, before), both(call(op::equal, e, before), later))); // comparisons with NaN are false
+    };
+    const std::string which = std::to_string(j);
+    values.push_back(l.reduce(l.name("value" + which), x.type, x.shape, {dim}, true, combiner::maximum, [&](const std::vector<index>& at) {
+      const auto allowed = eligible(at);
+      const auto e = l.read(x, at);
+      return allowed ? choose(allowed, e, number(-std::numeric_limits<double>::infinity())) : e;
+    }));
+    const tensor_ref value = values.back();
+    values.pop_back(); // `eligible` speaks of the one before
+    const auto nowhere = position(x.shape[dim]);
+    const auto place = l.reduce(l.name("place" + which), dtype::int64, x.shape, {dim}, true, combiner::minimum, [&](const std::vector<index>& at) {
+      const auto e = l.read(x, at), v = l.read(value, front(at));
+      auto here = either(call(op::equal, e, v), both(call(op::is_nan, e), call(op::is_nan, v)));
+      if (const auto allowed = eligible(at))
+        here = both(allowed, here);
+      return choose(here, position(at[dim]), nowhere);
+    });
+    values.push_back(value);
+    places.push_back(place);
+  }
+  auto shape = x.shape;
+  shape[dim] = index(k);
+  for (std::size_t o = 0; o < l.node().outputs.size(); ++o) {
+    const auto& found = o == 0 ? values : places;
+    l.bind(o, l.map(l.name("", o), o == 0 ? x.type : dtype::int64, shape, [&](const std::vector<index>& at) {
+      expr_ref out = l.read(found.back(), front(at));
+      for (std::int64_t j = k - 1; j-- > 0;)
+        out = choose(in_range({index(j) - at[dim]}), l.read(found[static_cast<std::size_t>(j)], front(at)), out);
+      return out;
+    }));
+  }
+}
+
 std::size_t sorted_dimension(lowering& l, const tensor_ref& x) { return x.shape.empty() ? 0 : l.wrap(l.integer("dim", -1), x.shape.size()); }
 
 /// sort, argsort, topk: the first of the order, with their positions.
@@ -99,6 +157,8 @@ void sort(lowering& l) {
   const tensor_ref x = l.tensor("self");
   const auto dim = sorted_dimension(l, x);
   const bool top = base_name(l.node().op) == "topk";
+  if (top && !x.shape.empty() && (!x.shape[dim].constant() || *x.shape[dim].constant() > short_table))
+    return greatest_few(l, x, dim, l.integer("k", 1));
   const auto r = ranking_of(l, x, dim, top ? l.flag("largest", true) : l.flag("descending", false));
   if (!r)
     return;

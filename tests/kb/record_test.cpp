@@ -1,6 +1,7 @@
 #include "kb/crc32c.hpp"
 #include "kb/layout.hpp"
 #include "kb/record.hpp"
+#include "kb/segment.hpp"
 #include "protocol/codec.hpp"
 #include "tests/kb/sample_events.hpp"
 
@@ -66,6 +67,8 @@ std::map<std::string, std::string> version_1() {
   out["event model_answered"] = event_record("golden", 12, model_answered{1, 0, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 17});
   out["session row"] = make_record(table::sessions, "golden", encode(row));
   out["head"] = make_record(table::root, "head", encode(head_row{2, 1, 1, "golden", 1, 1, std::string(32, 'c')}));
+  out["event segment"] = make_record(table::event_segments, event_key("golden", 1), encode(event_segment{0, std::string(32, 'c'), {{7, "first"}, {9, "second"}}}));
+  out["candidate segment"] = make_record(table::candidate_segments, number_key(1), encode(candidate_segment{0, {{7, "one"}, {9, "two"}}}));
   out["candidate number"] = make_record(table::candidate_index, bytes_of_id(c.id), encode(std::uint64_t{5}));
   return out;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much faster two agents are than one: a session of so many evaluations, each agent bound to a core of its own with one device slot, compiles warm.
 
-Usage: two_agents.py KEVOLVE [--evaluations 40] [--repeat 3]. Each run has a store of its own (nothing is answered from an earlier one); the agents' artifacts are kept from a first
+Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. No run ends by a plateau. Each run has a store of its own (nothing is answered from an earlier one); the agents' artifacts are kept from a first
 run of either kind, which is not counted. Runs alternate, so that a host whose speed drifts counts for both. Prints each run and the ratio of the medians. Not among the tests, since
 nothing there depends on time. Python's standard library alone.
 """
@@ -29,7 +29,7 @@ def run(agents, caches):
                                          "--name", f"core{core}"])
         until(lambda: len(fleet.agents()) == agents, 120, "the agents register")
         began = time.monotonic()
-        session = json.loads(fleet.ask(*OPERATOR, "--evaluations", chosen.evaluations).stdout)[0]["session"]
+        session = json.loads(fleet.ask(*OPERATOR, "--evaluations", chosen.evaluations, "--plateau", chosen.evaluations, "--time", "10m").stdout)[0]["session"]
         at = {}
 
         def over():
@@ -62,7 +62,7 @@ def main():
 
 options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 options.add_argument("kevolve")
-options.add_argument("--evaluations", type=int, default=40)
+options.add_argument("--evaluations", type=int, default=200)
 options.add_argument("--repeat", type=int, default=3)
 chosen = options.parse_args()
 main()
