@@ -107,13 +107,16 @@ void greatest_few(lowering& l, const tensor_ref& x, std::size_t dim, std::int64_
     at[dim] = index(0);
     return at;
   };
+  // As numbers where float32 counts so far: comparing them shares vectors with the elements.
+  const bool counted_in_float = x.shape[dim].constant() && *x.shape[dim].constant() <= std::int64_t{1} << 24;
+  const auto standing = [&](const index& i) { return counted_in_float ? call(op::to_real, position(i)) : position(i); };
   std::vector<tensor_ref> values, places;
   for (std::int64_t j = 0; j < k; ++j) {
     const auto eligible = [&](const std::vector<index>& at) -> expr_ref {
       if (j == 0)
         return {};
       const auto e = l.read(x, at), before = l.read(values.back(), front(at));
-      const auto later = less(l.read(places.back(), front(at)), position(at[dim]));
+      const auto later = less(l.read(places.back(), front(at)), standing(at[dim]));
       const auto nan = call(op::is_nan, e), nan_before = call(op::is_nan, before);
       const auto behind_nan = both(nan_before, either(call(op::logical_not, nan), later));
       return either(behind_nan, either(less(e, before), both(call(op::equal, e, before), later))); // comparisons with NaN are false
@@ -126,13 +129,13 @@ void greatest_few(lowering& l, const tensor_ref& x, std::size_t dim, std::int64_
     }));
     const tensor_ref value = values.back();
     values.pop_back(); // `eligible` speaks of the one before
-    const auto nowhere = position(x.shape[dim]);
-    const auto place = l.reduce(l.name("place" + which), dtype::int64, x.shape, {dim}, true, combiner::minimum, [&](const std::vector<index>& at) {
+    const auto nowhere = standing(x.shape[dim]);
+    const auto place = l.reduce(l.name("place" + which), counted_in_float ? dtype::float32 : dtype::int64, x.shape, {dim}, true, combiner::minimum, [&](const std::vector<index>& at) {
       const auto e = l.read(x, at), v = l.read(value, front(at));
       auto here = either(call(op::equal, e, v), both(call(op::is_nan, e), call(op::is_nan, v)));
       if (const auto allowed = eligible(at))
         here = both(allowed, here);
-      return choose(here, position(at[dim]), nowhere);
+      return choose(here, standing(at[dim]), nowhere);
     });
     values.push_back(value);
     places.push_back(place);
@@ -145,7 +148,7 @@ void greatest_few(lowering& l, const tensor_ref& x, std::size_t dim, std::int64_
       expr_ref out = l.read(found.back(), front(at));
       for (std::int64_t j = k - 1; j-- > 0;)
         out = choose(in_range({index(j) - at[dim]}), l.read(found[static_cast<std::size_t>(j)], front(at)), out);
-      return out;
+      return o == 1 && counted_in_float ? call(op::to_integer, out) : out;
     }));
   }
 }
