@@ -120,8 +120,7 @@ int main(int argc, char** argv) {
   const bool bare = !compile_only && !(*host)->compiles();
   if (bare)
     say((compile_elsewhere ? "compilers of this host are not used" : "compiler '" + compiler + "' is not on PATH") + ": other agents of the scheduler compile for this one; while there is none it is given nothing that has to be compiled");
-  else if (!compile_only)
-    calibrate(**host);
+  const bool calibrated = !compile_only && (bare ? (*host)->roofs().has_value() : calibrate(**host)); // a bare host may know its roofs from an earlier life
   if (compile_only && (*host)->toolchains().empty())
     return failed({errc::configuration, "this host was to compile for others and has no compiler: looked for " + compiler + ", g++ and clang++"});
   std::string whole = key->name + "." + (name.empty() ? host_name() : name);
@@ -140,7 +139,7 @@ int main(int argc, char** argv) {
   auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10});
   if (!service)
     return failed(service.error());
-  if (bare)
+  if (bare && !calibrated)
     calibration = std::jthread([&host = **host] {
       if (calibrate(host))
         say("calibrated, by a kernel that was compiled elsewhere");

@@ -122,9 +122,10 @@ struct compile_pool::bench {
 };
 
 compile_pool::compile_pool(const fs::path& cache, std::uint64_t cache_bytes, unsigned slots, pause_gate& gate, defences_off off, bool never_here)
-    : artifacts_(cache, cache_bytes), off_(off), jail_(off), never_here_(never_here), gate_(gate) {
+    : cache_(cache), artifacts_(cache, cache_bytes), off_(off), jail_(off), never_here_(never_here), gate_(gate) {
   for (unsigned i = 0; i < std::min(slots, compile_jail::places); ++i)
     free_.insert(i);
+  elsewhere_versions_ = remembered_elsewhere();
 }
 
 std::string refuse_compiler(const std::string& name) {
@@ -137,6 +138,8 @@ result<std::string> compile_pool::version(const std::string& compiler) {
   {
     std::lock_guard lock(mutex_);
     if (auto known = versions_.find(compiler); known != versions_.end())
+      return known->second;
+    if (auto known = elsewhere_versions_.find(compiler); known != elsewhere_versions_.end() && !is_here(compiler))
       return known->second;
   }
   if (std::string why = refuse_compiler(compiler); !why.empty())

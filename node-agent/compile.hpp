@@ -61,7 +61,7 @@ public:
   result<compiled> check(const candidate& what, const std::vector<std::string>& command, double limit_s, const std::atomic<bool>& cancelled);
   /// Compiles by a described device's command; artifacts are kept like others. The compiler is the operator's, so flags are not taken.
   result<compiled> make(const candidate& what, const foreign_compiler& by, double limit_s, const std::atomic<bool>& cancelled);
-  /// "g++ 12.2.0", asked once per name. Of a compiler that is elsewhere: the one that compiled last; errc::infrastructure before.
+  /// "g++ 12.2.0", asked once per name. Of a compiler that is elsewhere: the one that compiled last, also in an earlier life; errc::infrastructure before.
   result<std::string> version(const std::string& compiler);
   [[nodiscard]] const compile_jail& jail() const { return jail_; }
 
@@ -70,18 +70,22 @@ private:
   struct bench; // one compile's folder and place in the jail
   result<compiled> compile_here(const candidate& what, const std::string& cpu, double limit_s, const std::atomic<bool>& cancelled);
   result<compiled> compile_elsewhere(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
+  void remember_elsewhere(const std::string& compiler, const std::string& toolchain);
+  std::map<std::string, std::string> remembered_elsewhere() const;
   result<compile_made> ask_elsewhere(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
   std::vector<std::string> known_to(const std::string& compiler, const std::vector<std::string>& flags);
   result<compiled> build(const candidate& what, const bench& at, double limit_s, const std::atomic<bool>& cancelled);
   result<process_end> tool(std::vector<std::string> arguments, const bench& at, double limit_s, const std::atomic<bool>& cancelled, compiled& so_far);
   std::string refuse(const candidate& what) const;
+  const std::filesystem::path cache_;
   artifact_store artifacts_;
   defences_off off_;
   compile_jail jail_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<unsigned> free_; // places
-  std::map<std::string, std::string> versions_;
+  std::map<std::string, std::string> versions_;  // of compilers here
+  std::map<std::string, std::string> elsewhere_versions_;
   std::map<std::string, std::vector<std::string>> known_flags_; // compiler and flags asked about -> those that it knows
   const bool never_here_;
   remote_compiler elsewhere_;

@@ -6,16 +6,40 @@
 #include "protocol/limits.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 namespace kevolve::agent {
 namespace {
 
 constexpr int tries = 3;                   // a program may go with its host between its making and its fetching
+constexpr const char* elsewhere_file = "toolchains-elsewhere";
 constexpr std::size_t hosts_known = 256;   // kinds of hosts that were compiled for
 
 bool is_exact(const std::string& toolchain) { return toolchain.find(' ') != std::string::npos; }
 
 } // namespace
+
+/// On the disk, too: an agent that starts again knows which results and roofs still hold before anybody has compiled for it.
+void compile_pool::remember_elsewhere(const std::string& compiler, const std::string& toolchain) {
+  std::lock_guard lock(mutex_);
+  std::string& known = elsewhere_versions_[compiler];
+  if (known == toolchain)
+    return;
+  known = toolchain;
+  std::string lines;
+  for (const auto& [name, version] : elsewhere_versions_)
+    lines += name + "\t" + version + "\n";
+  (void)write_file(cache_ / elsewhere_file, lines); // at worst it is asked for again
+}
+
+std::map<std::string, std::string> compile_pool::remembered_elsewhere() const {
+  std::map<std::string, std::string> all;
+  std::ifstream in(cache_ / elsewhere_file);
+  for (std::string line; std::getline(in, line);)
+    if (const auto tab = line.find('\t'); tab != std::string::npos && refuse_compiler(line.substr(0, tab)).empty() && line.compare(tab + 1, tab, line, 0, tab) == 0)
+      all[line.substr(0, tab)] = scrub(line.substr(tab + 1), 100);
+  return all;
+}
 
 /// The toolchain that compiled last is asked for, so that a candidate and its anchor are made by one; only where nobody has it (any more), any version.
 result<compile_made> compile_pool::ask_elsewhere(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
@@ -36,10 +60,7 @@ result<compiled> compile_pool::compile_elsewhere(const candidate& c, double limi
   error trouble{errc::infrastructure, ""};
   for (int i = 0; i < tries; ++i) {
     KEVOLVE_TRY(made, ask_elsewhere(c, limit_s, cancelled));
-    {
-      std::lock_guard lock(mutex_);
-      versions_[c.build.compiler] = scrub(made.toolchain, 100);
-    }
+    remember_elsewhere(c.build.compiler, scrub(made.toolchain, 100));
     done = {.good = made.good, .log = scrub(made.log, limits::log_bytes), .toolchain = scrub(made.toolchain, 100), .cached = made.cached, .wall_s = made.wall_s, .cpu_s = made.cpu_s};
     for (std::size_t n = 0; n < std::min(made.remarks.size(), most_remarks); ++n)
       done.remarks.push_back(scrub(made.remarks[n], 200));

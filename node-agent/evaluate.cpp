@@ -433,8 +433,8 @@ result<host_roofs> host::roofs(bool afresh) {
 
 /// What calibration's kernel is compiled with; elsewhere that is known once it was.
 result<std::string> host::toolchain_of_roofs() {
-  if (compilers_->is_here(settings_.compiler))
-    return compilers_->version(settings_.compiler);
+  if (auto known = compilers_->version(settings_.compiler); known || compilers_->is_here(settings_.compiler))
+    return known;
   std::atomic<bool> never{false};
   KEVOLVE_TRY(built, compilers_->compile(roof_kernel(settings_.compiler), 60, never));
   return built.good ? result<std::string>(built.toolchain) : result<std::string>(error{errc::configuration, "the calibration kernel does not compile: " + built.log.substr(0, 400)});

@@ -157,6 +157,9 @@ TEST_CASE("a program comes from elsewhere once, and is kept by its hash") {
   CHECK(hosts.asked[0].toolchain == "g++");
   CHECK(hosts.asked[1].toolchain == made->toolchain); // the same as before
   CHECK(hosts.asked[0].runs_on.native == this_host().native);
+  compile_pool next_life(hosts.here.at / "bare", 0, 1, hosts.gate, {}, true);
+  CHECK(*next_life.version("g++") == made->toolchain); // known before anybody compiles for it
+  CHECK_FALSE(next_life.version("clang++"));
 }
 
 TEST_CASE("a candidate that does not compile is told so from elsewhere, as it would be here") {
@@ -258,7 +261,13 @@ TEST_CASE("a host that compiles nothing evaluates, is calibrated and verifies wi
   REQUIRE_FALSE(got->timings.empty());
   CHECK(got->timings[0].comparisons.size() == 1);
   CHECK((*bare)->roofs());
-  CHECK((*bare)->devices().front().facts.find("elsewhere") != std::string::npos);
+  const std::string facts = (*bare)->devices().front().facts;
+  CHECK(facts.find("elsewhere") != std::string::npos);
+  bare->reset();
+  auto next_life = host_evaluator::start(settings);
+  REQUIRE(next_life);
+  CHECK((*next_life)->roofs()); // measured before: nobody has to compile
+  CHECK((*next_life)->devices().front().facts == facts);
   std::set<std::string> programs; // candidate, anchor, calibration, yardstick
   for (const auto& each : hosts.asked)
     programs.insert(each.what.definition);
