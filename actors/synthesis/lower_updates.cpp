@@ -115,37 +115,98 @@ expr_ref wrapped(const expr_ref& which, const index& extent) {
   return choose(less(which, call(op::to_integer, number(0))), which + position(extent), which);
 }
 
-/// index_add, index_fill: rows along dim that one vector of indices names.
-template <bool Add>
-void by_index(lowering& l) {
-  const tensor_ref x = l.tensor("self");
-  const tensor_ref i = l.tensor("index");
-  const auto dim = l.wrap(l.integer("dim", 0), x.shape.size());
-  const index n = i.shape.empty() ? index(1) : i.shape[0];
-  if (!few(l, n))
-    return;
-  auto space = x.shape;
-  space.push_back(n);
-  const auto hit = [&](const std::vector<index>& at) {
-    const auto which = l.read(i, i.shape.empty() ? std::vector<index>{} : std::vector<index>{at.back()});
-    return call(op::equal, wrapped(which, x.shape[dim]), position(at[dim]));
-  };
-  if constexpr (Add) {
-    const tensor_ref src = l.tensor("source");
-    const double alpha = l.real("alpha").value_or(1);
-    const auto sum = l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
+/// Rows along dim that one vector of indices names; each row of the result looks for itself among them.
+struct named_rows {
+  tensor_ref x, i;
+  std::size_t dim = 0;
+  index n; // indices
+
+  static std::optional<named_rows> of(lowering& l, const tensor_ref& x, const tensor_ref& i, std::int64_t dim) {
+    if (x.shape.empty() || i.shape.size() > 1)
+      return l.fail("a tensor without dimensions, or indices of more than one, are not supported"), std::nullopt;
+    named_rows out{x, i, l.wrap(dim, x.shape.size()), i.shape.empty() ? index(1) : i.shape[0]};
+    return few(l, out.n) ? std::optional(out) : std::nullopt;
+  }
+  static std::optional<named_rows> of(lowering& l) { return of(l, l.tensor("self"), l.tensor("index"), l.integer("dim", 0)); }
+
+  /// Does the index at `which` name `row`?
+  [[nodiscard]] expr_ref hit(lowering& l, const index& which, const index& row) const {
+    const auto named = l.read(i, i.shape.empty() ? std::vector<index>{} : std::vector<index>{which});
+    return call(op::equal, wrapped(named, x.shape[dim]), position(row));
+  }
+  /// For each of x's elements the sum of those rows of `values` (which broadcast) that are named.
+  [[nodiscard]] tensor_ref sum(lowering& l, const tensor_ref& values) const {
+    auto space = x.shape;
+    space.push_back(n);
+    return l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
       std::vector<index> from(at.begin(), at.end() - 1);
       from[dim] = at.back();
-      return choose(hit(at), l.read(src, from), number(0));
+      return choose(hit(l, at.back(), at[dim]), l.read_broadcast(values, from), number(0));
     });
-    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
-      return l.read(x, at) + (alpha == 1 ? l.read(sum, at) : number(alpha) * l.read(sum, at));
-    }));
-  } else {
-    const auto value = l.operand("value");
-    const auto named = l.reduce(l.name("named"), dtype::boolean, space, {x.shape.size()}, false, combiner::any, hit);
-    l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) { return choose(l.read(named, at), value(at), l.read(x, at)); }));
   }
+  /// self with the rows that are named taken from `values`; of several for one row the last.
+  [[nodiscard]] tensor_ref replaced_by(lowering& l, const tensor_ref& values) const {
+    auto wide = x.shape;
+    wide[dim] = n;
+    const auto rows = l.map(l.name("rows"), x.type, wide, [&](const std::vector<index>& at) { return l.read_broadcast(values, at); });
+    const auto none = call(op::to_integer, number(-1));
+    const auto last = l.reduce(l.name("last"), dtype::int64, {x.shape[dim], n}, {1}, false, combiner::maximum,
+                               [&](const std::vector<index>& at) { return choose(hit(l, at[1], at[0]), position(at[1]), none); });
+    return l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+      const auto which = l.read(last, {at[dim]});
+      return choose(less(which, call(op::to_integer, number(0))), l.read(x, at), l.gather(rows, at, dim, which));
+    });
+  }
+};
+
+void index_add(lowering& l) {
+  const auto rows = named_rows::of(l);
+  if (!rows)
+    return;
+  const double alpha = l.real("alpha").value_or(1);
+  const auto sum = rows->sum(l, l.tensor("source"));
+  l.bind(0, l.map(l.name(), rows->x.type, rows->x.shape, [&](const std::vector<index>& at) {
+    return l.read(rows->x, at) + (alpha == 1 ? l.read(sum, at) : number(alpha) * l.read(sum, at));
+  }));
+}
+
+void index_fill(lowering& l) {
+  const auto rows = named_rows::of(l);
+  if (!rows)
+    return;
+  const auto value = l.operand("value");
+  const auto named = l.reduce(l.name("named"), dtype::boolean, {rows->x.shape[rows->dim], rows->n}, {1}, false, combiner::any,
+                              [&](const std::vector<index>& at) { return rows->hit(l, at[1], at[0]); });
+  l.bind(0, l.map(l.name(), rows->x.type, rows->x.shape, [&](const std::vector<index>& at) { return choose(l.read(named, {at[rows->dim]}), value(at), l.read(rows->x, at)); }));
+}
+
+void index_copy(lowering& l) {
+  if (const auto rows = named_rows::of(l))
+    l.bind(0, rows->replaced_by(l, l.tensor("source")));
+}
+
+/// With one vector of integers; None for the dimensions before it.
+void index_put(lowering& l) {
+  const auto* list = l.find("indices");
+  std::optional<std::size_t> dim;
+  for (std::size_t d = 0; list != nullptr && d < list->items.size(); ++d)
+    if (list->items[d].kind == argument_kind::value) {
+      if (dim)
+        return l.fail("more than one tensor of indices is not supported");
+      dim = d;
+    }
+  if (!dim)
+    return l.fail("argument \"indices\" names no tensor");
+  const tensor_ref i = l.named(list->items[*dim].text);
+  if (is_floating(i.type) || i.type == dtype::boolean)
+    return l.fail("a mask in place of indices is not supported");
+  const auto rows = named_rows::of(l, l.tensor("self"), i, static_cast<std::int64_t>(*dim));
+  if (!rows)
+    return;
+  if (!l.flag("accumulate", false))
+    return l.bind(0, rows->replaced_by(l, l.tensor("values")));
+  const auto sum = rows->sum(l, l.tensor("values"));
+  l.bind(0, l.map(l.name(), rows->x.type, rows->x.shape, [&](const std::vector<index>& at) { return l.read(rows->x, at) + l.read(sum, at); }));
 }
 
 /// What scatter's relatives share: each element of the result looks for itself among the indices along dim. index may be smaller than self in
@@ -264,7 +325,7 @@ void literal(lowering& l) {
 const lower_table& update_rules() {
   static const lower_table rules{
     {"slice_scatter", slice_scatter}, {"select_scatter", select_scatter}, {"diagonal", diagonal}, {"diagonal_scatter", diagonal_scatter}, {"diag_embed", diagonal_embedded},
-    {"index_add", by_index<true>}, {"index_fill", by_index<false>}, {"scatter_add", scatter_add}, {"scatter", scatter}, {"scatter_reduce", scatter_reduce}, {"literal", literal},
+    {"index_add", index_add}, {"index_fill", index_fill}, {"scatter_add", scatter_add}, {"scatter", scatter}, {"index_copy", index_copy}, {"index_put", index_put}, {"_unsafe_index_put", index_put}, {"scatter_reduce", scatter_reduce}, {"literal", literal},
   };
   return rules;
 }
