@@ -75,6 +75,24 @@ void add_product(lowering& l) {
   }));
 }
 
+/// beta * self + alpha * (vec1 x vec2), or the sum over batches of batch1 @ batch2 in place of the product.
+template <bool Batches>
+void add_summed_product(lowering& l) {
+  const tensor_ref a = l.tensor(Batches ? "batch1" : "vec1"), b = l.tensor(Batches ? "batch2" : "vec2");
+  const double alpha = l.real("alpha").value_or(1), beta = l.real("beta").value_or(1);
+  const auto c = l.operand("self");
+  tensor_ref product;
+  if constexpr (Batches)
+    product = l.reduce(l.name("product"), a.type, {a.shape[1], b.shape[2], a.shape[0], a.shape[2]}, {2, 3}, false, combiner::sum,
+                       [&](const std::vector<index>& at) { return l.read(a, {at[2], at[0], at[3]}) * l.read(b, {at[2], at[3], at[1]}); });
+  else
+    product = l.map(l.name("product"), a.type, {a.shape[0], b.shape[0]}, [&](const std::vector<index>& at) { return l.read(a, {at[0]}) * l.read(b, {at[1]}); });
+  l.bind(0, l.map(l.name(), product.type, product.shape, [&](const std::vector<index>& at) {
+    const auto p = alpha == 1 ? l.read(product, at) : number(alpha) * l.read(product, at);
+    return beta == 0 ? p : p + (beta == 1 ? c(at) : number(beta) * c(at));
+  }));
+}
+
 /// input [.., K], weight [N, K], bias [N]
 void linear(lowering& l) {
   const tensor_ref x = l.tensor("input");
@@ -289,7 +307,7 @@ void convolution(lowering& l) {
 const lower_table& contraction_rules() {
   static const lower_table rules{
     {"mm", matmul}, {"bmm", matmul}, {"matmul", matmul}, {"mv", matmul}, {"dot", matmul}, {"addmm", add_product}, {"baddbmm", add_product},
-    {"addmv", add_product}, {"_trilinear", trilinear}, {"_euclidean_dist", distances}, {"_cdist_forward", distances}, {"linear", linear}, {"convolution", convolution}, {"conv1d", convolution}, {"conv2d", convolution},
+    {"addmv", add_product}, {"addr", add_summed_product<false>}, {"addbmm", add_summed_product<true>}, {"_trilinear", trilinear}, {"_euclidean_dist", distances}, {"_cdist_forward", distances}, {"linear", linear}, {"convolution", convolution}, {"conv1d", convolution}, {"conv2d", convolution},
     {"conv3d", convolution}, {"conv_transpose1d", convolution}, {"conv_transpose2d", convolution}, {"conv_transpose3d", convolution},
   };
   return rules;

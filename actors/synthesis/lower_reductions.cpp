@@ -208,6 +208,31 @@ void layer_norm(lowering& l) {
   l.bind(2, scale);
 }
 
+/// Gradients of layer_norm: of its input, its weight and its bias. With h = (x - mean) * rstd and v = gradient * weight:
+/// rstd * (v - mean(v) - h * mean(v * h)), and over all rows the sums of gradient * h and of the gradient.
+void layer_norm_backward(lowering& l) {
+  const tensor_ref g = l.tensor("grad_out"), x = l.tensor("input"), mean = l.tensor("mean"), scale = l.tensor("rstd");
+  const auto inner = l.find("normalized_shape")->items.size(), rank = x.shape.size(), outer = rank - std::min(inner, rank);
+  std::vector<std::size_t> over, rows;
+  for (std::size_t d = 0; d < rank; ++d)
+    (d < outer ? rows : over).push_back(d);
+  const bool weighted = l.has("weight");
+  const auto w = weighted ? l.operand("weight") : lowering::element{};
+  const auto normal = [&](const std::vector<index>& at) { return (l.read(x, at) - l.read_broadcast(mean, at)) * l.read_broadcast(scale, at); };
+  const auto scaled = [&](const std::vector<index>& at) { return weighted ? l.read(g, at) * w(at) : l.read(g, at); };
+  const auto count = as_number(extent_of(x.shape, over));
+  const auto sum = l.reduce(l.name("sum"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) { return scaled(at); });
+  const auto projection = l.reduce(l.name("projection"), x.type, x.shape, over, true, combiner::sum, [&](const std::vector<index>& at) { return scaled(at) * normal(at); });
+  l.bind(0, l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
+    const auto middle = kept(at, over);
+    return l.read_broadcast(scale, at) * (scaled(at) - l.read(sum, middle) / count - normal(at) * (l.read(projection, middle) / count));
+  }));
+  if (l.node().outputs.size() > 1)
+    l.bind(1, l.reduce(l.name("", 1), x.type, x.shape, rows, false, combiner::sum, [&](const std::vector<index>& at) { return l.read(g, at) * normal(at); }));
+  if (l.node().outputs.size() > 2)
+    l.bind(2, l.reduce(l.name("", 2), x.type, x.shape, rows, false, combiner::sum, [&](const std::vector<index>& at) { return l.read(g, at); }));
+}
+
 void group_norm(lowering& l) {
   const bool native = base_name(l.node().op) == "native_group_norm";
   const tensor_ref x = l.tensor("input");
@@ -388,7 +413,7 @@ const lower_table& reduction_rules() {
     {"layer_norm", layer_norm}, {"native_group_norm", group_norm}, {"group_norm", group_norm}, {"native_batch_norm", batch_norm},
     {"_native_batch_norm_legit", batch_norm}, {"_native_batch_norm_legit_no_training", batch_norm}, {"_native_batch_norm_legit_functional", batch_norm},
     {"cudnn_batch_norm", batch_norm}, {"batch_norm", batch_norm}, {"max", extremum<true>}, {"min", extremum<false>}, {"argmax", arg_extremum<true>},
-    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"nansum", sum_of_numbers}, {"trace", trace}, {"aminmax", aminmax}, {"segment_reduce", segment_reduce}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
+    {"argmin", arg_extremum<false>}, {"count_nonzero", count_nonzero}, {"nansum", sum_of_numbers}, {"native_layer_norm_backward", layer_norm_backward}, {"trace", trace}, {"aminmax", aminmax}, {"segment_reduce", segment_reduce}, {"cumsum", cumulative<combiner::sum>}, {"cumprod", cumulative<combiner::product>},
   };
   return rules;
 }
