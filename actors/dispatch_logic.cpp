@@ -13,6 +13,12 @@ bool fits(const device_description& d, const submit& what) {
          (what.hardware.empty() || d.hardware == what.hardware);
 }
 
+/// By g++ or clang++. What a described device runs is compiled by its description's command, there or elsewhere: its agent knows.
+bool is_compiled_by_us(const submit& what) { return what.needs_compiler && (what.on.platform.empty() || what.on.platform == "cpu"); }
+
+/// Not a described device's: "loom/9/loomasm 0123…".
+bool is_ours(const std::string& toolchain) { return toolchain.find('/') == std::string::npos; }
+
 /// "g++" asks for any version of it, "g++ 12.2.0" for that one.
 bool is_toolchain(const std::string& has, const std::string& asked) { return has == asked || (has.starts_with(asked) && has[asked.size()] == ' '); }
 
@@ -22,7 +28,7 @@ constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent ente
 std::string kind_of(const submit& s) {
   if (!s.toolchain.empty())
     return "for others\n" + s.toolchain + '\n' + s.machine + '\n' + std::to_string(s.libc);
-  return (s.needs_compiler ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
+  return (is_compiled_by_us(s) ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
 } // namespace
@@ -204,7 +210,7 @@ bool dispatcher::has_compiler(const agent_state& a) const {
 bool dispatcher::can_run(const agent_state& a, const submit& what) const {
   if (!what.toolchain.empty())
     return a.machine == what.machine && a.libc <= what.libc && std::any_of(a.toolchains.begin(), a.toolchains.end(), [&](const std::string& has) { return is_toolchain(has, what.toolchain); });
-  if ((what.needs_compiler && !has_compiler(a)) || (what.in_pieces && !a.pieces))
+  if ((is_compiled_by_us(what) && !has_compiler(a)) || (what.in_pieces && !a.pieces))
     return false;
   return !what.needs_device || std::any_of(a.devices.begin(), a.devices.end(), [&](const device_description& d) { return fits(d, what); });
 }
@@ -213,7 +219,7 @@ bool dispatcher::can_run(const agent_state& a, const submit& what) const {
 void dispatcher::note_compilers() {
   std::map<std::string, std::uint32_t> now;
   for (const auto& [name, a] : agents_)
-    if (!a.draining && !a.toolchains.empty()) {
+    if (!a.draining && std::any_of(a.toolchains.begin(), a.toolchains.end(), is_ours)) {
       auto& oldest = now.try_emplace(a.machine, a.libc).first->second;
       oldest = std::min(oldest, a.libc);
     }
@@ -402,6 +408,14 @@ bool dispatcher::serves(const target& on, const std::string& hardware) const {
 
 bool dispatcher::serves(const submit& like) const {
   return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second, like); });
+}
+
+bool dispatcher::serves(const std::string& agent, const target& on, const std::string& hardware) const {
+  submit asked;
+  asked.on = on;
+  asked.hardware = hardware;
+  const auto a = agents_.find(agent);
+  return a != agents_.end() && can_run(a->second, asked);
 }
 
 bool dispatcher::has_compiler(const std::string& agent) const {

@@ -41,7 +41,7 @@ struct submit {
   bool needs_device = true;           // false: tracing, compiling only
   std::string user = {};              // fairness is between users; "": the owner stands for itself
   std::string holder = {};            // an agent that has the answer already; "": none is known
-  bool needs_compiler = true;         // a candidate is compiled: where it is measured, or elsewhere for that agent
+  bool needs_compiler = true;         // a candidate is compiled: where it is measured, or elsewhere for that agent; a described device's by its own command
   bool in_pieces = false;             // its work is larger than a frame
   std::string toolchain = {};         // compile for another agent: "g++", or exactly "g++ 12.2.0"; "": no such task
   std::string machine = {};           // what that agent's programs are: "x86_64", with a glibc of at most `libc`
@@ -98,6 +98,8 @@ public:
   [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
   /// Somebody who is not draining, and can compile or have it compiled, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
+  /// This agent does, draining or not.
+  [[nodiscard]] bool serves(const std::string& agent, const target& on, const std::string& hardware) const;
   /// Somebody who is not draining can run a task like this one.
   [[nodiscard]] bool serves(const submit& like) const;
   /// This agent compiles, or somebody is there who compiles for it.

@@ -177,7 +177,7 @@ void dispatch_shell::answer_seekers() {
   std::erase_if(seekers_, [&](looking& each) {
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
-        if (logic_.has_compiler(agent) && fits(device, each.what.on, each.what.hardware)) {
+        if (fits(device, each.what.on, each.what.hardware) && logic_.serves(agent, each.what.on, each.what.hardware)) {
           each.what.answer->set_value(device);
           return true;
         }
@@ -186,7 +186,7 @@ void dispatch_shell::answer_seekers() {
     std::string served;
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
-        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.has_compiler(agent) ? ")" : ", which has no compiler, and no agent compiles for it)");
+        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, device.on, device.hardware) ? ")" : ", which has no compiler, and no agent compiles for it)");
     each.what.answer->set_value(error{errc::no_agent, "no agent serves " + to_string(each.what.on) +
                                                         (each.what.hardware.empty() ? "" : " on " + each.what.hardware) +
                                                         "; served: " + (served.empty() ? "nothing" : served)});

@@ -105,6 +105,8 @@ int main(int argc, char** argv) {
   settings.python = python;
   settings.compiler = compiler;
   settings.compile_elsewhere = compile_elsewhere;
+  settings.compile_only = compile_only;
+  settings.asks_elsewhere = !compile_only;
   settings.compile_slots = compile_slots;
   settings.device_slots = device_slots;
   settings.require_sandbox = sandbox == "full";

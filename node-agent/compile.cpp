@@ -287,6 +287,8 @@ result<compiled> compile_pool::make(const candidate& c, const foreign_compiler& 
     done.artifact = artifact;
     return done;
   }
+  if (elsewhere_ && !is_here(by.arguments.front()))
+    return compile_elsewhere(c, by.toolchain, ".made", limit_s, cancelled);
   const double asked = now_s();
   slot one(*this);
   const double began = now_s();
@@ -321,7 +323,7 @@ result<compiled> compile_pool::compile(const candidate& c, double limit_s, const
     return done;
   if (done.log = refuse_compiler(c.build.compiler); !done.log.empty())
     return done;
-  return elsewhere_ && !is_here(c.build.compiler) ? compile_elsewhere(c, limit_s, cancelled) : compile_here(c, cpu_identity(), limit_s, cancelled);
+  return elsewhere_ && !is_here(c.build.compiler) ? compile_elsewhere(c, "", ".so", limit_s, cancelled) : compile_here(c, cpu_identity(), limit_s, cancelled);
 }
 
 /// `cpu`: what it is made for, as part of its key.

@@ -69,10 +69,11 @@ private:
   class slot;
   struct bench; // one compile's folder and place in the jail
   result<compiled> compile_here(const candidate& what, const std::string& cpu, double limit_s, const std::atomic<bool>& cancelled);
-  result<compiled> compile_elsewhere(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
+  /// `toolchain`: exactly this one; "": the candidate's compiler, by preference the version that compiled last.
+  result<compiled> compile_elsewhere(const candidate& what, const std::string& toolchain, const char* ending, double limit_s, const std::atomic<bool>& cancelled);
+  result<compile_made> ask_elsewhere(const candidate& what, const std::string& toolchain, double limit_s, const std::atomic<bool>& cancelled);
   void remember_elsewhere(const std::string& compiler, const std::string& toolchain);
   std::map<std::string, std::string> remembered_elsewhere() const;
-  result<compile_made> ask_elsewhere(const candidate& what, double limit_s, const std::atomic<bool>& cancelled);
   std::vector<std::string> known_to(const std::string& compiler, const std::vector<std::string>& flags);
   result<compiled> build(const candidate& what, const bench& at, double limit_s, const std::atomic<bool>& cancelled);
   result<process_end> tool(std::vector<std::string> arguments, const bench& at, double limit_s, const std::atomic<bool>& cancelled, compiled& so_far);
@@ -92,6 +93,9 @@ private:
   std::map<std::string, int> busy_; // artifacts being made: a second request for one waits
   pause_gate& gate_;
 };
+
+/// What was compiled, as the answer to whoever asked for it.
+result<made_for_another> for_another(const candidate& what, const compiled& built);
 
 /// Empty, or why this is no name of a compiler that candidates may use.
 std::string refuse_compiler(const std::string& name);

@@ -42,8 +42,10 @@ std::map<std::string, std::string> compile_pool::remembered_elsewhere() const {
 }
 
 /// The toolchain that compiled last is asked for, so that a candidate and its anchor are made by one; only where nobody has it (any more), any version.
-result<compile_made> compile_pool::ask_elsewhere(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
-  compile_work ask{c, c.build.compiler, this_host(), limit_s};
+result<compile_made> compile_pool::ask_elsewhere(const candidate& c, const std::string& toolchain, double limit_s, const std::atomic<bool>& cancelled) {
+  compile_work ask{c, toolchain.empty() ? c.build.compiler : toolchain, this_host(), limit_s};
+  if (!toolchain.empty())
+    return elsewhere_.compile(ask, cancelled);
   if (auto known = version(c.build.compiler))
     ask.toolchain = *known;
   auto made = elsewhere_.compile(ask, cancelled);
@@ -54,18 +56,19 @@ result<compile_made> compile_pool::ask_elsewhere(const candidate& c, double limi
   return made;
 }
 
-result<compiled> compile_pool::compile_elsewhere(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
+result<compiled> compile_pool::compile_elsewhere(const candidate& c, const std::string& toolchain, const char* ending, double limit_s, const std::atomic<bool>& cancelled) {
   compiled done;
   const double began = now_s();
   error trouble{errc::infrastructure, ""};
   for (int i = 0; i < tries; ++i) {
-    KEVOLVE_TRY(made, ask_elsewhere(c, limit_s, cancelled));
-    remember_elsewhere(c.build.compiler, scrub(made.toolchain, 100));
-    done = {.good = made.good, .log = scrub(made.log, limits::log_bytes), .toolchain = scrub(made.toolchain, 100), .cached = made.cached, .wall_s = made.wall_s, .cpu_s = made.cpu_s};
+    KEVOLVE_TRY(made, ask_elsewhere(c, toolchain, limit_s, cancelled));
+    if (toolchain.empty())
+      remember_elsewhere(c.build.compiler, scrub(made.toolchain, 100));
+    done = {.good = made.good, .log = scrub(made.log, limits::log_bytes), .toolchain = toolchain.empty() ? scrub(made.toolchain, 100) : toolchain, .cached = made.cached, .wall_s = made.wall_s, .cpu_s = made.cpu_s};
     for (std::size_t n = 0; n < std::min(made.remarks.size(), most_remarks); ++n)
       done.remarks.push_back(scrub(made.remarks[n], 200));
     if (made.good) {
-      done.artifact = artifacts_.file(made.artifact.hash, ".so");
+      done.artifact = artifacts_.file(made.artifact.hash, ending);
       if (!artifacts_.find(done.artifact)) {
         auto content = elsewhere_.fetch(made.artifact, cancelled);
         if (!content && content.error().code == errc::interrupted)
@@ -138,6 +141,13 @@ result<made_for_another> compile_pool::compile_for(const compile_work& what, con
   for (const auto& flag : c.build.flags)
     made_for += " " + flag;
   KEVOLVE_TRY(built, compile_here(c, made_for, what.limit_s, cancelled));
+  return for_another(c, built);
+}
+
+result<made_for_another> for_another(const candidate& what, const compiled& built) {
+  made_for_another done;
+  compile_made& answer = done.answer;
+  answer.candidate = what.id;
   answer.good = built.good, answer.log = built.log, answer.remarks = built.remarks, answer.toolchain = built.toolchain, answer.cached = built.cached;
   answer.queued_s = built.queued_s, answer.wall_s = built.wall_s, answer.cpu_s = built.cpu_s;
   if (built.good) {

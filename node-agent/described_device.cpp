@@ -90,13 +90,15 @@ described_device::described_device(target_description what, compile_pool& compil
   hardware_ = std::string(what_.emulated ? "emulated-" : "described-") + slug(what_.name) + "-" + what_.digest.substr(0, 8);
 }
 
-result<void> described_device::begin() {
+result<void> described_device::begin(bool asks_elsewhere, bool compile_only) {
   const std::string file = what_.file.string();
   for (const compile_jail* jail : std::initializer_list<const compile_jail*>{&jail_, &compilers_.jail()})
     if (!jail->holds())
       return error{errc::configuration, file + ": what candidates compile to is not run without a jail, and there is none here: " + jail->detail()};
   for (const auto* command : {&what_.compile, &what_.run, &what_.profile}) {
     const std::string program = command->empty() ? "" : filled({command->front()}, what_, 1).front();
+    if (command == &what_.compile ? asks_elsewhere : compile_only)
+      continue;
     if (!command->empty() && find_command(program).empty())
       return error{errc::configuration, file + ": commands: found '" + program + "', expected a program of this host by its path ({here}/… is beside the description) or its name in PATH"};
   }
@@ -131,7 +133,18 @@ bool described_device::serves(const target& on) const {
 }
 
 result<compiled> described_device::compile(const candidate& c, double limit_s, const std::atomic<bool>& cancelled) {
-  return compilers_.make(c, {filled(what_.compile, what_, 1), view_, hardware_ + " " + what_.digest, what_.source}, limit_s, cancelled);
+  return compilers_.make(c, {filled(what_.compile, what_, 1), view_, toolchain(), what_.source}, limit_s, cancelled);
+}
+
+bool described_device::compiles_here() const { return compilers_.is_here(filled({what_.compile.front()}, what_, 1).front()); }
+
+result<made_for_another> described_device::compile_for(const compile_work& what, const std::atomic<bool>& cancelled) {
+  if (!compiles_here() || what.toolchain != toolchain())
+    return error{errc::infrastructure, "this host compiles " + toolchain() + (compiles_here() ? "" : " nowhere") + ", asked for was " + scrub(what.toolchain, 200)};
+  if (candidate_hash(what.what) != what.what.id)
+    return error{errc::infrastructure, "the candidate to compile is not the one that its id names"};
+  KEVOLVE_TRY(built, compile(what.what, what.limit_s, cancelled));
+  return for_another(what.what, built);
 }
 
 result<case_set*> described_device::cases_of(const problem& subject, std::uint64_t seed) {

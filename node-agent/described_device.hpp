@@ -21,8 +21,9 @@ class described_device {
 public:
   described_device(target_description what, compile_pool& compilers, pause_gate& compiling, double call_limit_s);
 
-  /// Errors (configuration): no jail here, a program that is not there, a folder that the jail's user cannot read.
-  result<void> begin();
+  /// Errors (configuration): no jail here, a program that is not there, a folder that the jail's user cannot read. The program that compiles may be
+  /// missing where others may be asked (`asks_elsewhere`), the others where it is there to compile only.
+  result<void> begin(bool asks_elsewhere = false, bool compile_only = false);
 
   [[nodiscard]] const target_description& description() const { return what_; }
   /// `hardware` names the description's text, so that results of another one are not mixed with these.
@@ -31,6 +32,12 @@ public:
   /// Candidates say by their compiler's name for which device they are.
   [[nodiscard]] bool compiles(const candidate& c) const { return c.build.compiler == to_string(what_.on); }
   result<compiled> compile(const candidate& c, double limit_s, const std::atomic<bool>& cancelled);
+  /// For another host with the same description.
+  result<made_for_another> compile_for(const compile_work& what, const std::atomic<bool>& cancelled);
+  /// Its command is here, and used.
+  [[nodiscard]] bool compiles_here() const;
+  /// "loom/9/loomasm 0123…": the target, and the digest of the description's text.
+  [[nodiscard]] std::string toolchain() const { return to_string(what_.on) + " " + what_.digest; }
   /// From compiling to profiling. Fills `e`; errors are infrastructure.
   result<void> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled, evaluation& e);
   /// "described by loom9.toml, not verified by kevolve, emulated"

@@ -66,7 +66,12 @@ public:
   void use(remote_compiler elsewhere) override { compilers_->use(std::move(elsewhere)); }
   std::vector<std::string> toolchains() override;
   program_host programs() const override { return this_host(); }
-  result<made_for_another> compile_for(const compile_work& what, const std::atomic<bool>& cancelled) override { return compilers_->compile_for(what, cancelled); }
+  result<made_for_another> compile_for(const compile_work& what, const std::atomic<bool>& cancelled) override {
+    for (const auto& device : described_)
+      if (device->compiles(what.what))
+        return device->compile_for(what, cancelled);
+    return compilers_->compile_for(what, cancelled);
+  }
   result<host_roofs> roofs() override { return roofs(false); }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
   result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
@@ -197,7 +202,7 @@ result<void> host::begin() {
     if (std::any_of(described_.begin(), described_.end(), [&](const auto& other) { return other->description().on == each.on; }))
       return error{errc::configuration, each.file.string() + ": the target " + to_string(each.on) + " is described twice"};
     described_.push_back(std::make_unique<described_device>(std::move(each), *compilers_, gate_, settings_.call_limit_s));
-    KEVOLVE_TRY_VOID(described_.back()->begin());
+    KEVOLVE_TRY_VOID(described_.back()->begin(settings_.asks_elsewhere, settings_.compile_only));
   }
   return settings_.require_sandbox ? demand_sandbox() : result<void>();
 }
@@ -446,6 +451,9 @@ std::vector<std::string> host::toolchains() {
     if (compilers_->is_here(name))
       if (auto version = compilers_->version(name); version && std::find(found.begin(), found.end(), *version) == found.end())
         found.push_back(std::move(*version));
+  for (const auto& device : described_)
+    if (device->compiles_here())
+      found.push_back(device->toolchain());
   return found;
 }
 

@@ -24,6 +24,8 @@ struct host_settings {
   std::filesystem::path python;       // empty: no Python on this host
   std::string compiler = "g++";
   bool compile_elsewhere = false;     // compilers of this host are not used
+  bool compile_only = false;          // it runs nothing: described devices need no command but the one that compiles
+  bool asks_elsewhere = false;        // others may compile for it: a described device needs no command that compiles here
   unsigned compile_slots = 0;         // 0: one per core
   unsigned device_slots = 1;
   double call_limit_s = 10;           // one call of a candidate

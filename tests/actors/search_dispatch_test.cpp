@@ -251,6 +251,26 @@ TEST_CASE("an agent without a compiler is given candidates as long as somebody c
   CHECK(only<grant>(d.step(task_of("c"), 4)).empty());
 }
 
+TEST_CASE("what a described device runs is compiled by its own command: a C++ compiler is neither needed for it nor any use") {
+  dispatcher d;
+  const target loom{"loom", "9", "loomasm"};
+  auto bare = bare_agent("bare");
+  bare.what.devices[0].on = loom;
+  (void)d.step(bare, 0);
+  CHECK(d.serves(loom));
+  CHECK(d.serves("bare", loom, ""));
+  CHECK(only<grant>(d.step(task_of("a", "s", 0, loom), 0)).size() == 1);
+  dispatcher other;
+  auto assembler = compiling_agent("whole");
+  assembler.what.toolchains = {"loom/9/loomasm 0123"};
+  (void)other.step(bare_agent("bare"), 0);
+  (void)other.step(assembler, 0);
+  CHECK_FALSE(other.has_compiler("bare"));
+  CHECK(only<grant>(other.step(task_of("a"), 0)).empty());
+  CHECK(only<grant>(other.step(compilation("b", "loom/9/loomasm 0123"), 0)).size() == 1);
+  CHECK(only<grant>(other.step(compilation("c", "loom/9/loomasm 4567"), 0)).empty());
+}
+
 TEST_CASE("an older agent without a compiler cannot ask for one") {
   dispatcher d;
   auto old = bare_agent("old");

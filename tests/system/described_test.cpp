@@ -222,3 +222,65 @@ TEST_CASE("an agent offers its described device to a scheduler, which knows its 
   agent->kill_tree();
   scheduler->kill_tree();
 }
+
+TEST_CASE("an accelerator's host without its toolchain has candidates compiled by an agent that has it, by the same description") {
+  if (agent::find_command("python3").empty()) {
+    MESSAGE("skipped: no python3");
+    return;
+  }
+  workshop w;
+  adopt_orphans();
+  std::string text = text_of(w.given / "loom9.toml");
+  const std::string program = "{here}/bin/loom9\", \"assemble";
+  text.replace(text.find(program), program.size(), "{here}/bin/assembler\", \"assemble");
+  fs::create_directories(w.at / "bare/bin");
+  fs::copy_file(LOOM9, w.at / "bare/bin/loom9");
+  fs::rename(w.at / "bin/loom9", w.at / "bin/assembler"); // the host that compiles has no device, the one with the device no assembler
+  for (const fs::path& folder : {w.at, w.at / "bare"})
+    std::ofstream(folder / "loom9.toml") << text;
+  const std::string endpoint = "tcp://127.0.0.1:" + std::to_string(free_ports());
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client")})
+    REQUIRE(w.run({"keys", "new", name, "--role", role, "--out", (w.at / (std::string(name) + ".key")).string()}).status == 0);
+  REQUIRE(w.run({"kb", "add", (w.at / "loom9.toml").string()}).status == 0);
+  REQUIRE(w.run({"kb", "add", (w.given / "documents").string()}).status == 0);
+  auto scheduler = background_child::start({KEVOLVE_EXECUTABLE, "serve", "--listen", endpoint, "--data", (w.at / "data").string(), "--cache", (w.at / "cache").string(), "--config",
+                                            (w.at / "config.toml").string()}, (w.at / "serve.out").string(), (w.at / "serve.err").string());
+  REQUIRE(scheduler);
+  const auto start = [&](const std::string& name, const fs::path& folder, const std::string& how) {
+    return background_child::start({KEVOLVE_AGENT, "--scheduler", endpoint, "--key", (w.at / "fleet.key").string(), "--name", name, "--cache", (w.at / (name + "-cache")).string(), "--device",
+                                    (folder / "loom9.toml").string(), how}, (w.at / (name + ".out")).string(), (w.at / (name + ".err")).string());
+  };
+  auto bare = start("bare", w.at / "bare", "--compile-elsewhere"), whole = start("whole", w.at, "--compile-only");
+  REQUIRE(bare);
+  REQUIRE(whole);
+  const auto ask = [&](std::vector<std::string> line) {
+    line.insert(line.end(), {"--scheduler", endpoint, "--key", (w.at / "person.key").string(), "--json"});
+    return w.run(std::move(line));
+  };
+  std::string listed;
+  for (int i = 0; i < 600 && !(has(listed, "emulated-loom-9-") && has(listed, "loom/9/loomasm ")); ++i) { // the device, and whose toolchain has its digest
+    listed = ask({"agents", "list"}).out;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  INFO(text_of(w.at / "serve.err"), text_of(w.at / "bare.err"), text_of(w.at / "whole.err"));
+  REQUIRE_MESSAGE(has(listed, "loom/9/loomasm "), listed);
+  const auto submitted = ask({"submit", (w.given / "row_sum.json").string(), "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines",
+                              "none", "--seed", "1"});
+  REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  json shown;
+  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
+    shown = json::parse(ask({"sessions", "show", session}).out);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  CHECK(shown["stopped_by"] == "evaluations");
+  CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
+  CHECK(shown["outcomes"]["infrastructure"] == 0);
+  std::size_t fetched = 0;
+  for (const auto& each : fs::recursive_directory_iterator(w.at / "bare-cache/artifacts"))
+    fetched += each.path().extension() == ".made";
+  CHECK(fetched >= 2);
+  bare->kill_tree();
+  whole->kill_tree();
+  scheduler->kill_tree();
+}
