@@ -5,6 +5,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t ended_kept = 4096;
 constexpr auto repeat_after = 5s; // of an answer that nobody acknowledged: frames are lost only with their connection
 
 } // namespace
@@ -33,8 +34,10 @@ std::vector<agent_effect> agent_leases::take(start_work what, double deadline_s,
     }
     if (held.at == phase::running)
       effects.push_back(stop_work{what.lease, held.epoch});
-    entries_.erase(found);
+    end(found);
   }
+  if (auto over = ended_.find(what.lease); over != ended_.end() && what.epoch <= over->second)
+    return effects; // overtaken by its own end
   if (entries_.size() >= bound_) {
     effects.push_back(message(lease_finished{what.lease, what.epoch, "the agent holds " + std::to_string(bound_) + " leases, its bound"}));
     return effects;
@@ -51,7 +54,7 @@ std::vector<agent_effect> agent_leases::cancelled(const lease_cancelled& what) {
   if (found == entries_.end() || found->second.epoch != what.epoch)
     return {};
   bool running = found->second.at == phase::running;
-  entries_.erase(found);
+  end(found);
   if (running)
     return {stop_work{what.lease, what.epoch}};
   return {};
@@ -60,7 +63,17 @@ std::vector<agent_effect> agent_leases::cancelled(const lease_cancelled& what) {
 void agent_leases::acknowledged(const result_acknowledged& what) {
   auto found = entries_.find(what.lease);
   if (found != entries_.end() && found->second.epoch == what.epoch && found->second.at == phase::answered)
-    entries_.erase(found);
+    end(found);
+}
+
+void agent_leases::end(std::map<std::string, entry>::iterator held) {
+  if (ended_.insert_or_assign(held->first, held->second.epoch).second)
+    ended_order_.push_back(held->first);
+  if (ended_order_.size() > ended_kept) {
+    ended_.erase(ended_order_.front());
+    ended_order_.pop_front();
+  }
+  entries_.erase(held);
 }
 
 std::vector<agent_effect> agent_leases::finished(const std::string& lease, std::uint64_t epoch, lease_answer answer, time now) {

@@ -1,19 +1,18 @@
 // The agent's job table: which leases it holds, what is to be started, stopped and said. Pure: state, event, now -> effects; no socket, thread
-// or file. A grant is accepted once however often it arrives; a newer epoch replaces an older one; an answer is kept and repeated until the
+// or file. A grant is accepted once however often it arrives, after its lease has ended, too; a newer epoch replaces an older one; an answer is kept and repeated until the
 // scheduler acknowledges it; a lease whose deadline passed is stopped and answered as infrastructure. Owned by the agent's socket thread.
 #pragma once
 
 #include "protocol/message.hpp"
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace kevolve {
-
-using lease_answer = decltype(lease_finished::answer);
 
 struct start_work {
   std::string lease;
@@ -57,8 +56,12 @@ private:
   std::vector<agent_effect> take(start_work what, double deadline_s, time now);
   agent_effect answer_with(const std::string& lease, entry& e, lease_answer answer, time now);
 
+  void end(std::map<std::string, entry>::iterator held);
+
   const std::size_t bound_;
   std::map<std::string, entry> entries_;
+  std::map<std::string, std::uint64_t> ended_; // lease -> its epoch: the newest of them, so that a grant that is late begins nothing again
+  std::deque<std::string> ended_order_;
 };
 
 } // namespace kevolve

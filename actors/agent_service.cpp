@@ -1,6 +1,7 @@
 // The agent inside a process: one thread owns the DEALER socket and the job table, workers call the host evaluator. Capacity is one worker
-// per compile slot and device slot, so that compiles run beside each other while one candidate is measured; and one per compile slot for what other
-// agents want compiled, which waits for nothing but a compiler.
+// per compile slot and device slot, so that compiles run beside each other while one candidate is measured; one per compile slot for what other
+// agents want compiled, which waits for nothing but a compiler; and one per writing slot for candidates that are written here. What is being written is
+// written once, however many leases ask for it.
 #include "actors/agent_service.hpp"
 
 #include "actors/agent_introduction.hpp"
@@ -9,10 +10,12 @@
 #include "actors/errand_line.hpp"
 #include "actors/program_shelf.hpp"
 #include "actors/outbox.hpp"
+#include "actors/writer.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
 #include "protocol/codec.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -45,9 +48,9 @@ struct worker_answer {
 
 class dealer_agent final : public agent_service {
 public:
-  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found, const agent_terms& terms)
-      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), terms_(terms), errands_(terms.piece_bytes),
-        answers_(answer_bound) {}
+  dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found, const agent_terms& terms, agent_writing writes)
+      : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), writes_(std::move(writes)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), terms_(terms),
+        errands_(terms.piece_bytes), answers_(answer_bound) {}
 
   ~dealer_agent() override {
     stopping_ = true;
@@ -58,11 +61,11 @@ public:
     {
       std::lock_guard lock(mutex_);
       closed_ = true;
-      evaluating_.waiting.clear();
-      compiling_.waiting.clear();
+      for (job_queue* each : {&evaluating_, &compiling_, &writing_here_})
+        each->waiting.clear();
     }
-    evaluating_.arrived.notify_all();
-    compiling_.arrived.notify_all();
+    for (job_queue* each : {&evaluating_, &compiling_, &writing_here_})
+      each->arrived.notify_all();
     for (auto& worker : workers_)
       worker.join();
   }
@@ -112,6 +115,8 @@ public:
       workers_.emplace_back([this] { work_until_closed(evaluating_); });
     for (unsigned i = 0; i < compile_slots_ && !toolchains_.empty(); ++i)
       workers_.emplace_back([this] { work_until_closed(compiling_); });
+    for (unsigned i = 0; writes_.by && i < writes_.by->slots(); ++i)
+      workers_.emplace_back([this] { work_until_closed(writing_here_); });
     socket_thread_ = std::thread([this] { run(); });
     return {};
   }
@@ -148,7 +153,7 @@ private:
       ++rounds_;
       receive_all();
       for (auto& got : answers_.take())
-        apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
+        done(got);
       apply(leases_.tick(steady::now()));
       run_errands();
       held_ = leases_.held();
@@ -283,13 +288,23 @@ private:
     if (terms_.offers_devices)
       devices_ = host_.devices(); // what is known of them grows with calibration
     const program_host programs = host_.programs();
-    say(agent_hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc});
+    agent_hello hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc};
+    if (writes_.by) {
+      hello.writers = writes_.by->offers();
+      hello.writing_slots = writes_.by->slots();
+    }
+    hello.labels = writes_.labels;
+    say(std::move(hello));
     if (told_to_drain_)
       say(agent_drain{drain_limit_s});
   }
 
   std::vector<std::string> kept() const {
-    std::vector<std::string> newest = spool_ ? spool_->prints() : std::vector<std::string>();
+    std::vector<std::string> newest; // what is being written is as good as kept: nobody else needs to be paid for it
+    for (const auto& [print, lease] : writing_)
+      newest.push_back(print);
+    for (auto& print : spool_ ? spool_->prints() : std::vector<std::string>())
+      newest.push_back(std::move(print));
     if (newest.size() > kept_said)
       newest.resize(kept_said);
     return newest;
@@ -326,21 +341,46 @@ private:
       fetching_.emplace(ticket, std::move(what));
       return;
     }
-    std::string print = spool_ ? work_print(what.what) : std::string();
+    const auto* kept = std::get_if<kept_work>(&what.what);
+    std::string print = kept ? kept->print : spool_ || std::holds_alternative<write_work>(what.what) ? work_print(what.what) : std::string();
     if (!print.empty()) {
       prints_[what.lease] = print;
-      if (auto kept = spool_->find(print)) {
+      if (auto answer = spool_ ? spool_->find(print) : std::nullopt) {
         ++from_spool_;
-        return apply(leases_.finished(what.lease, what.epoch, std::move(*kept), steady::now()));
+        return apply(leases_.finished(what.lease, what.epoch, std::move(*answer), steady::now()));
+      }
+      if (auto under_way = writing_.find(print); under_way != writing_.end()) {
+        under_way->second.also.push_back({what.lease, what.epoch});
+        return;
       }
     }
-    job_queue& queue = std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
+    if (kept)
+      return apply(leases_.finished(what.lease, what.epoch, std::string("what was kept of it is not here any more"), steady::now()));
+    const bool writes = std::holds_alternative<write_work>(what.what);
+    if (writes && !writes_.by)
+      return apply(leases_.finished(what.lease, what.epoch, std::string("nobody writes candidates here"), steady::now()));
+    if (writes)
+      writing_[print] = {{what.lease, what.epoch}, {}};
+    job_queue& queue = writes ? writing_here_ : std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
     {
       std::lock_guard lock(mutex_);
       queue.waiting.push_back(job{std::move(what), std::move(print)});
       live_.push_back({queue.waiting.back().what.lease, queue.waiting.back().what.epoch, queue.waiting.back().cancelled});
     }
     queue.arrived.notify_one();
+  }
+
+  /// A worker's answer, and whoever else asked for the same.
+  void done(worker_answer& got) {
+    const auto under_way = std::find_if(writing_.begin(), writing_.end(), [&](const auto& each) { return each.second.first == std::pair(got.lease, got.epoch); });
+    std::vector<std::pair<std::string, std::uint64_t>> also;
+    if (under_way != writing_.end()) {
+      also = std::move(under_way->second.also);
+      writing_.erase(under_way);
+    }
+    for (const auto& [lease, epoch] : also)
+      apply(leases_.finished(lease, epoch, got.answer, steady::now()));
+    apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
   }
 
   void stop(const std::string& lease, std::uint64_t epoch) {
@@ -351,6 +391,17 @@ private:
         fetching_.erase(each);
         return apply(leases_.finished(lease, epoch, std::string("stopped while its work was being fetched"), steady::now()));
       }
+    const std::pair ended(lease, epoch);
+    for (auto w = writing_.begin(); w != writing_.end(); ++w) {
+      if (std::erase(w->second.also, ended) > 0)
+        return apply(leases_.finished(lease, epoch, std::string("stopped"), steady::now())); // the work itself goes on
+      if (w->second.first != ended)
+        continue;
+      if (!w->second.also.empty())
+        return; // somebody else still wants it
+      writing_.erase(w); // whoever asks for it now begins anew
+      break;
+    }
     std::lock_guard lock(mutex_);
     for (auto& each : live_)
       if (each.lease == lease && each.epoch == epoch)
@@ -381,10 +432,15 @@ private:
       if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
         auto got = host_.evaluate(*evaluate, *mine.cancelled);
         if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty())
-          if (auto kept = spool_->keep(mine.print, *got); !kept) {
-            std::lock_guard lock(mutex_);
-            spool_trouble_ = kept.error().message;
-          }
+          note(spool_->keep(mine.print, *got));
+        if (got)
+          return std::move(*got);
+        return got.error().message;
+      }
+      if (auto* write = std::get_if<write_work>(&mine.what.what)) {
+        auto got = writes_.by->write(*write, *mine.cancelled);
+        if (got && spool_ && !*mine.cancelled)
+          note(spool_->keep(mine.print, *got));
         if (got)
           return std::move(*got);
         return got.error().message;
@@ -410,6 +466,13 @@ private:
     }
   }
 
+  void note(const result<void>& kept) {
+    if (kept)
+      return;
+    std::lock_guard lock(mutex_);
+    spool_trouble_ = kept.error().message;
+  }
+
   struct live {
     std::string lease;
     std::uint64_t epoch;
@@ -420,6 +483,7 @@ private:
   const std::string agent_;
   const std::shared_ptr<answer_spool> spool_; // null: answers are not kept
   const std::vector<found_device> found_;
+  const agent_writing writes_;
   const std::string identity_;
   std::vector<device_description> devices_;
   unsigned compile_slots_ = 1;
@@ -449,11 +513,16 @@ private:
   std::thread socket_thread_;
 
   std::map<std::string, std::string> prints_; // lease -> print of its work; the socket thread's
+  struct wanted {
+    std::pair<std::string, std::uint64_t> first;             // lease and epoch that a worker is about
+    std::vector<std::pair<std::string, std::uint64_t>> also; // that asked for the same since
+  };
+  std::map<std::string, wanted> writing_;     // by print; the socket thread's
   std::atomic<std::uint32_t> from_spool_ = 0;
 
   mutable std::mutex mutex_; // guards what follows
   std::string spool_trouble_;
-  job_queue evaluating_, compiling_;
+  job_queue evaluating_, compiling_, writing_here_;
   std::vector<live> live_;
   bool closed_ = false;
   std::vector<std::thread> workers_;
@@ -463,10 +532,10 @@ private:
 
 result<std::unique_ptr<agent_service>> agent_service::start(agent::host_evaluator& host, std::string endpoint, void* zmq_context,
                                                             std::string name, const std::optional<key_file>& key, std::shared_ptr<answer_spool> spool, std::vector<found_device> found,
-                                                            agent_terms terms) {
+                                                            agent_terms terms, agent_writing writes) {
   if (!zmq_context && endpoint.starts_with("inproc://"))
     return error{errc::usage, "an inproc endpoint needs the ZeroMQ context that the scheduler uses"};
-  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool), std::move(found), terms);
+  auto made = std::make_unique<dealer_agent>(host, std::move(name), std::move(spool), std::move(found), terms, std::move(writes));
   KEVOLVE_TRY_VOID(made->connect(endpoint, zmq_context, key));
   return std::unique_ptr<agent_service>(std::move(made));
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kevolve::agent {
 class host_evaluator;
@@ -19,6 +20,12 @@ class host_evaluator;
 namespace kevolve {
 
 class answer_spool;
+class host_writer;
+
+struct agent_writing {
+  std::shared_ptr<host_writer> by;
+  std::vector<std::string> labels; // what sessions may choose this agent by, besides its name
+};
 
 struct agent_terms {
   bool offers_devices = true;                       // false: it compiles for others, and evaluates nothing
@@ -29,10 +36,10 @@ struct agent_terms {
 class agent_service {
 public:
   /// `key`: for a scheduler in another process; the agent's name is then the key's, or begins with it. `spool`: null where scheduler and agent live
-  /// and die together. `found`: accelerators of the host that nothing runs on, for people.
+  /// and die together. `found`: accelerators of the host that nothing runs on, for people. `writes`: who writes candidates here; null: nobody.
   static result<std::unique_ptr<agent_service>> start(agent::host_evaluator& host, std::string endpoint, void* zmq_context, std::string name,
                                                       const std::optional<key_file>& key = std::nullopt, std::shared_ptr<answer_spool> spool = nullptr, std::vector<found_device> found = {},
-                                                      agent_terms terms = {});
+                                                      agent_terms terms = {}, agent_writing writes = {});
   virtual ~agent_service() = default;
   /// Asks the scheduler for no more work; what is under way goes on.
   virtual void drain() = 0;

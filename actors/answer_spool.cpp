@@ -24,10 +24,11 @@ namespace lmdb = kb::lmdb;
 struct kept_answer {
   double at_s = 0; // Unix time
   evaluation answer;
+  std::optional<written> writing = std::nullopt; // instead
 };
 template <class Inspector>
 bool inspect(Inspector& f, kept_answer& x) {
-  return f.object(x).fields(f.field("at_s", x.at_s), f.field("answer", x.answer));
+  return f.object(x).fields(f.field("at_s", x.at_s), f.field("answer", x.answer), f.field("writing", x.writing));
 }
 
 double unix_now_s() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
@@ -74,18 +75,20 @@ public:
     return write({}, {});
   }
 
-  result<void> keep(const std::string& print, const evaluation& answer) override {
+  result<void> keep(const std::string& print, const evaluation& answer) override { return keep(print, kept_answer{unix_now_s(), answer}); }
+  result<void> keep(const std::string& print, const written& answer) override { return keep(print, kept_answer{unix_now_s(), {}, answer}); }
+
+  result<void> keep(const std::string& print, const kept_answer& what) {
     std::lock_guard lock(mutex_);
     while (ages_.size() >= bounds_.answers)
       drop(std::min_element(ages_.begin(), ages_.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first);
-    const double now = unix_now_s();
-    KEVOLVE_TRY_VOID(write(print, encode(kept_answer{now, answer})));
+    KEVOLVE_TRY_VOID(write(print, encode(what)));
     dropped_.erase(print);
-    ages_[print] = now;
+    ages_[print] = what.at_s;
     return {};
   }
 
-  std::optional<evaluation> find(const std::string& print) override {
+  std::optional<lease_answer> find(const std::string& print) override {
     std::lock_guard lock(mutex_);
     if (!ages_.contains(print))
       return std::nullopt;
@@ -94,7 +97,9 @@ public:
     if (lmdb::transaction::begin(env_.get(), MDB_RDONLY, txn) || mdb_get(txn.get(), table_, &key, &value))
       return std::nullopt;
     auto got = decode<kept_answer>(lmdb::as_view(value));
-    return got ? std::optional(std::move(got->answer)) : std::nullopt;
+    if (!got)
+      return std::nullopt;
+    return got->writing ? lease_answer(std::move(*got->writing)) : lease_answer(std::move(got->answer));
   }
 
   void forget(const std::string& print) override {

@@ -2,7 +2,7 @@
 // agent's own restart. Work that is asked for again is then answered from here, under whatever lease. Thread-safe.
 #pragma once
 
-#include "protocol/evaluation.hpp"
+#include "protocol/message.hpp"
 #include "protocol/result.hpp"
 
 #include <cstddef>
@@ -19,7 +19,9 @@ public:
   virtual ~answer_spool() = default;
   /// On the disk when it returns. Errors: full, io; the answer can still be sent.
   virtual result<void> keep(const std::string& print, const evaluation& answer) = 0;
-  virtual std::optional<evaluation> find(const std::string& print) = 0;
+  virtual result<void> keep(const std::string& print, const written& answer) = 0;
+  /// An evaluation or a writing.
+  virtual std::optional<lease_answer> find(const std::string& print) = 0;
   /// The scheduler has it on its own disk. Lost with a crash: then it is kept longer.
   virtual void forget(const std::string& print) = 0;
   /// Newest first.

@@ -28,6 +28,8 @@ constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent ente
 std::string kind_of(const submit& s) {
   if (!s.toolchain.empty())
     return "for others\n" + s.toolchain + '\n' + s.machine + '\n' + std::to_string(s.libc);
+  if (!s.writer.empty())
+    return "writer\n" + s.writer + '\n' + s.label + (s.in_pieces ? "\npieces" : "");
   return (is_compiled_by_us(s) ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
@@ -58,8 +60,49 @@ void dispatcher::on(submit&& in) {
   t.what = std::move(in);
   t.arrived = ++arrivals_;
   ++owners_[t.what.payer()].tasks;
+  t.permitted = !t.what.under_way;
+  if (t.what.paid && t.what.under_way)
+    hold(t, now_s_ + limits_.holder_wait_s);
+  else
+    enqueue(t);
+  grant_to_holder(t);
+}
+
+void dispatcher::on(permit&& in) {
+  auto found = tasks_.find(in.task);
+  if (found == tasks_.end() || !found->second.what.paid || found->second.permitted)
+    return;
+  auto& t = found->second;
+  t.permitted = true;
+  if (!t.held)
+    return; // whoever has it was found meanwhile
+  release(t);
   enqueue(t);
   grant_to_holder(t);
+}
+
+// ---- paid tasks ----
+
+void dispatcher::hold(task_state& t, double until_s) {
+  t.held = true;
+  t.held_until_s = until_s;
+  if (until_s > 0)
+    holds_.emplace(until_s, t.what.task);
+  ++totals_.queued;
+}
+
+void dispatcher::release(task_state& t) {
+  if (!t.held)
+    return leave_queue(t);
+  t.held = false;
+  holds_.erase({t.held_until_s, t.what.task});
+  --totals_.queued;
+}
+
+void dispatcher::ask_for(task_state& t, const std::string& reason) {
+  holds_.erase({t.held_until_s, t.what.task});
+  t.held_until_s = 0;
+  emit(ask_permit{t.what.task, reason});
 }
 
 void dispatcher::on(withdraw&& in) {
@@ -68,9 +111,10 @@ void dispatcher::on(withdraw&& in) {
     return;
   auto& t = found->second;
   if (t.agent.empty()) {
-    leave_queue(t);
+    release(t);
   } else {
-    emit(revoke{t.agent, in.task, t.epoch});
+    if (!in.keeps)
+      emit(revoke{t.agent, in.task, t.epoch});
     end_lease(t);
   }
   ++totals_.cancelled;
@@ -141,12 +185,18 @@ void dispatcher::on(hello&& in) {
     remove_agent(in.agent, "it started again", true);
   }
   agent_state a;
+  a.name = std::move(in.what.agent);
   a.incarnation = in.what.incarnation;
   a.has[compilers_of].credit = in.what.toolchains.empty() ? 0 : std::max(in.what.compile_slots, 1u);
   a.has[devices_of].credit = in.what.compile_slots;
   for (const auto& d : in.what.devices)
     a.has[devices_of].credit += d.slots;
   a.has[devices_of].credit = std::max(a.has[devices_of].credit, 1u);
+  a.has[pens_of].credit = in.what.writers.empty() ? 0 : std::max(in.what.writing_slots, 1u);
+  a.has[answers_of].credit = ~std::uint32_t{0};
+  for (const writer_description& w : in.what.writers)
+    a.writers.push_back(w.name);
+  a.labels = std::move(in.what.labels);
   a.devices = std::move(in.what.devices);
   a.compiles = in.what.compiles;
   a.pieces = in.what.pieces;
@@ -208,6 +258,9 @@ bool dispatcher::has_compiler(const agent_state& a) const {
 }
 
 bool dispatcher::can_run(const agent_state& a, const submit& what) const {
+  const auto has = [](const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); };
+  if (!what.writer.empty())
+    return has(a.writers, what.writer) && (what.label.empty() || what.label == "any" || what.label == a.name || has(a.labels, what.label)) && (!what.in_pieces || a.pieces);
   if (!what.toolchain.empty())
     return a.machine == what.machine && a.libc <= what.libc && std::any_of(a.toolchains.begin(), a.toolchains.end(), [&](const std::string& has) { return is_toolchain(has, what.toolchain); });
   if ((is_compiled_by_us(what) && !has_compiler(a)) || (what.in_pieces && !a.pieces))
@@ -275,13 +328,13 @@ bool dispatcher::grant_one() {
 /// Costs the agent no work: whoever has the answer is asked first, as far as its credit goes.
 void dispatcher::grant_to_holder(task_state& t) {
   auto a = t.what.holder.empty() || !t.agent.empty() ? agents_.end() : agents_.find(t.what.holder);
-  if (a != agents_.end() && !a->second.draining && a->second.has[needed_by(t.what)].has_room() && can_run(a->second, t.what))
-    grant_to(t, a->first);
+  if (a != agents_.end() && !a->second.draining && (t.what.paid || a->second.has[needed_by(t.what)].has_room()) && can_run(a->second, t.what))
+    grant_to(t, a->first, t.what.paid); // what is kept, or under way, takes no further slot
 }
 
-void dispatcher::grant_to(task_state& t, const std::string& agent) {
+void dispatcher::grant_to(task_state& t, const std::string& agent, bool kept) {
   const std::string& owner = t.what.payer();
-  leave_queue(t);
+  release(t);
   for (auto& [kind, l] : lines_)
     unlist_turn(l, owner);
   owners_.at(owner).turn = ++turns_;
@@ -289,20 +342,22 @@ void dispatcher::grant_to(task_state& t, const std::string& agent) {
     list_turn(l, owner);
 
   unlist_idle(agent);
-  agents_.at(agent).has[needed_by(t.what)].leases.insert(t.what.task);
+  t.kept = kept;
+  agents_.at(agent).has[needed_by(t)].leases.insert(t.what.task);
   list_idle(agent);
   t.agent = agent;
   t.was_accepted = false;
   t.deadline_s = now_s_ + limits_.accept_timeout_s;
   deadlines_.emplace(t.deadline_s, t.what.task);
   ++totals_.leased;
-  emit(grant{agent, t.what.task, ++t.epoch, lease_duration_s(t)});
+  t.permitted = t.permitted && (kept || !t.what.paid);
+  emit(grant{agent, t.what.task, ++t.epoch, lease_duration_s(t), kept});
 }
 
 // What an agent queues before its turn on the device is not the work's fault: every lease it holds adds its share.
 double dispatcher::lease_duration_s(const task_state& t) const {
   auto a = agents_.find(t.agent);
-  auto share = a == agents_.end() ? 1 : std::max<std::size_t>(1, a->second.has[needed_by(t.what)].leases.size());
+  auto share = a == agents_.end() ? 1 : std::max<std::size_t>(1, a->second.has[needed_by(t)].leases.size());
   return t.what.limit_s * static_cast<double>(share) + limits_.grace_s;
 }
 
@@ -342,7 +397,7 @@ void dispatcher::on(finished&& in) {
 void dispatcher::end_lease(task_state& t) {
   deadlines_.erase({t.deadline_s, t.what.task});
   unlist_idle(t.agent);
-  agents_.at(t.agent).has[needed_by(t.what)].leases.erase(t.what.task);
+  agents_.at(t.agent).has[needed_by(t)].leases.erase(t.what.task);
   list_idle(t.agent);
   t.last_agent = std::move(t.agent);
   t.agent.clear();
@@ -368,7 +423,11 @@ void dispatcher::take_back(const std::string& task, const std::string& reason, b
   }
   ++totals_.requeued;
   emit(requeued{task, t.epoch + 1, reason});
-  enqueue(t);
+  t.what.holder.clear();
+  if (!t.what.paid || t.permitted)
+    return enqueue(t);
+  hold(t, 0);
+  ask_for(t, reason);
 }
 
 // ---- time ----
@@ -388,12 +447,16 @@ void dispatcher::on(tick&& in) {
     emit(revoke{t.agent, name, t.epoch});
     take_back(name, t.was_accepted ? "its deadline passed on agent " + t.agent : "agent " + t.agent + " did not accept it", false);
   }
+  while (!holds_.empty() && holds_.begin()->first <= now_s_)
+    ask_for(tasks_.at(holds_.begin()->second), "nobody has said that they have it");
 }
 
 std::optional<double> dispatcher::next_deadline_s() const {
   std::optional<double> next;
   if (!deadlines_.empty())
     next = deadlines_.begin()->first;
+  if (!holds_.empty())
+    next = std::min(next.value_or(holds_.begin()->first), holds_.begin()->first);
   for (const auto& [name, a] : agents_)
     next = std::min(next.value_or(a.heard_s + limits_.heartbeat_timeout_s), a.heard_s + limits_.heartbeat_timeout_s);
   return next;
@@ -423,12 +486,23 @@ bool dispatcher::has_compiler(const std::string& agent) const {
   return a != agents_.end() && has_compiler(a->second);
 }
 
+bool dispatcher::can_be_given(const std::string& agent, const submit& what) const {
+  const auto a = agents_.find(agent);
+  return a != agents_.end() && !a->second.draining && can_run(a->second, what);
+}
+
+std::string dispatcher::holder_of(const std::string& task) const {
+  const auto t = tasks_.find(task);
+  return t == tasks_.end() ? "" : t->second.agent.empty() ? t->second.what.holder : t->second.agent;
+}
+
 std::optional<dispatcher::standing> dispatcher::standing_of(const std::string& agent) const {
   const auto a = agents_.find(agent);
   if (a == agents_.end())
     return std::nullopt;
-  const auto& [devices, compilers] = a->second.has;
-  return standing{static_cast<std::uint32_t>(devices.leases.size()), devices.credit, a->second.draining, a->second.heard_s, static_cast<std::uint32_t>(compilers.leases.size()), compilers.credit};
+  const auto& [devices, compilers, pens, answers] = a->second.has;
+  const auto count = [](const slots& s) { return static_cast<std::uint32_t>(s.leases.size()); };
+  return standing{count(devices), devices.credit, a->second.draining, a->second.heard_s, count(compilers), compilers.credit, count(pens), pens.credit, count(answers)};
 }
 
 } // namespace kevolve::dispatch

@@ -2,7 +2,9 @@
 // dispatcher actor is a shell around it and keeps each task's payload (work, answer) by the task's name. One thread.
 // What always holds: a task has at most one current lease; a result is delivered only with the current epoch from the incarnation that
 // holds it; submitted = queued + leased + delivered + failed + cancelled; an agent never holds more leases of a resource than it has credit for.
-// Compiling for others is a resource of its own: it never waits for a device, nor a device's work for it.
+// Compiling for others is a resource of its own, and so is writing candidates: neither waits for a device, nor a device's work for them. A paid
+// task is leased anew only with a permission of its origin's, one for each time: whoever had it before may have spent what was reserved. Whoever keeps
+// its answer, or is about it, is asked without one.
 #pragma once
 
 #include "protocol/message.hpp"
@@ -28,6 +30,7 @@ struct options {
   std::uint32_t poison_agents = 3;    // a task under which so many agents died is quarantined
   std::uint32_t attempts = 5;         // leases of one task that ended without a result
   std::size_t queue_bound = 100'000;  // tasks queued; beyond it submit is refused
+  double holder_wait_s = 15;          // how long a paid task that was under way before waits for whoever keeps its answer: agents introduce themselves every ten
 };
 
 // ---- inputs; `now_s` is the steady clock ----
@@ -46,10 +49,17 @@ struct submit {
   std::string toolchain = {};         // compile for another agent: "g++", or exactly "g++ 12.2.0"; "": no such task
   std::string machine = {};           // what that agent's programs are: "x86_64", with a glibc of at most `libc`
   std::uint32_t libc = 0;
+  std::string writer = {};            // a synthesizer's name: the task is to write a candidate as that one
+  std::string label = {};             // of agents that may; "" or "any": all
+  bool paid = false;                  // what it costs is reserved before it is leased
+  bool under_way = false;             // paid: it was leased in an earlier life of ours; whoever has it is waited for, and nothing is permitted yet
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
-struct withdraw { std::string task; };
+/// `keeps`: whoever has it may finish it and keep the answer; it will be asked for again.
+struct withdraw { std::string task; bool keeps = false; };
+/// A paid task may be leased once more: what that can cost is reserved.
+struct permit { std::string task; };
 struct hello { std::string agent; agent_hello what;      // agent: the identity of its connection
                std::vector<std::string> holds = {}; };   // tasks whose answers it has kept: granted to it before anything else
 struct heartbeat { std::string agent; };
@@ -61,12 +71,13 @@ struct finished { std::string agent; std::string lease; std::uint64_t epoch = 0;
 struct drain { std::string agent; double deadline_s = 30; };
 struct tick { double stood_still_s = 0; };               // how long the shell itself could hear nobody
 
-using input = std::variant<submit, withdraw, hello, heartbeat, goodbye, lost, accepted, finished, drain, tick>;
+using input = std::variant<submit, withdraw, permit, hello, heartbeat, goodbye, lost, accepted, finished, drain, tick>;
 
 // ---- effects, in order ----
 struct welcome { std::string agent; };
 /// Send the task's work; `lease` is the task's name.
-struct grant { std::string agent; std::string lease; std::uint64_t epoch = 0; double deadline_s = 0; };
+struct grant { std::string agent; std::string lease; std::uint64_t epoch = 0; double deadline_s = 0;
+               bool kept = false; };                      // paid, and this agent said that it has it: it begins nothing
 struct revoke { std::string agent; std::string lease; std::uint64_t epoch = 0; };
 struct deliver { std::string task; std::string agent; std::uint64_t epoch = 0; };
 /// The task ends without a result: refused (queue full), quarantined as poison, or out of attempts. Always infrastructure.
@@ -76,13 +87,15 @@ struct discarded { std::string task; std::string agent; std::uint64_t epoch = 0;
 /// Tell the agent that it may forget the result (sent for discarded ones too); behind `deliver`: when that one is on the disk, not now.
 struct acknowledge { std::string agent; std::string lease; std::uint64_t epoch = 0; };
 struct requeued { std::string task; std::uint64_t next_epoch = 0; std::string reason; };
+/// A paid task waits for `permit`: its last lease ended without a result, or nobody said that they have it.
+struct ask_permit { std::string task; std::string reason; };
 struct agent_gone { std::string agent; std::string reason; };
 struct ask_drain { std::string agent; double deadline_s = 0; };
 
-using effect = std::variant<welcome, grant, revoke, deliver, give_up, discarded, acknowledge, requeued, agent_gone, ask_drain>;
+using effect = std::variant<welcome, grant, revoke, deliver, give_up, discarded, acknowledge, requeued, ask_permit, agent_gone, ask_drain>;
 
 struct counts {
-  std::uint64_t submitted = 0, queued = 0, leased = 0, delivered = 0, failed = 0, cancelled = 0;
+  std::uint64_t submitted = 0, queued = 0 /* waiting for a permission, too */, leased = 0, delivered = 0, failed = 0, cancelled = 0;
   std::uint64_t discarded = 0, requeued = 0;
 };
 
@@ -94,7 +107,8 @@ public:
   [[nodiscard]] const counts& totals() const { return totals_; }
   [[nodiscard]] std::size_t agents() const { return agents_.size(); }
   /// Leases held and whether it is being drained; empty: no such agent.
-  struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; std::uint32_t compiling = 0, compile_credit = 0; };
+  struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; std::uint32_t compiling = 0, compile_credit = 0;
+                    std::uint32_t writes = 0, writing_slots = 0, keeps = 0; }; // leases to write, and of what it has: none of the others
   [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
   /// Somebody who is not draining, and can compile or have it compiled, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
@@ -104,6 +118,11 @@ public:
   [[nodiscard]] bool serves(const submit& like) const;
   /// This agent compiles, or somebody is there who compiles for it.
   [[nodiscard]] bool has_compiler(const std::string& agent) const;
+  /// It is here, not draining, and can run that.
+  [[nodiscard]] bool can_be_given(const std::string& agent, const submit& what) const;
+  [[nodiscard]] bool knows(const std::string& task) const { return tasks_.contains(task); }
+  /// Who has the task's lease, or is known to have its answer; "": nobody.
+  [[nodiscard]] std::string holder_of(const std::string& task) const;
   /// When `step(tick)` has to come at the latest; nothing pending: empty.
   [[nodiscard]] std::optional<double> next_deadline_s() const;
 
@@ -113,16 +132,18 @@ private:
     std::set<std::string> leases;
     [[nodiscard]] bool has_room() const { return leases.size() < credit; }
   };
-  enum resource : std::size_t { devices_of, compilers_of, resources };
-  static resource needed_by(const submit& what) { return what.toolchain.empty() ? devices_of : compilers_of; }
+  enum resource : std::size_t { devices_of, compilers_of, pens_of, answers_of, resources };
+  static resource needed_by(const submit& what) { return !what.toolchain.empty() ? compilers_of : !what.writer.empty() ? pens_of : devices_of; }
   struct agent_state {
+    std::string name;                 // without its incarnation
     std::string incarnation;
     std::vector<device_description> devices;
     bool compiles = true, pieces = false;
     std::vector<std::string> toolchains;
     std::string machine;
     std::uint32_t libc = 0;
-    std::array<slots, resources> has; // of devices: their slots plus those of compilers, so that its own compiles overlap measuring
+    std::vector<std::string> writers, labels;
+    std::array<slots, resources> has; // of devices: their slots plus those of compilers, so that its own compiles overlap measuring; of answers: without bound
     double heard_s = 0;
     bool draining = false;
   };
@@ -136,6 +157,10 @@ private:
     std::uint64_t arrived = 0;
     std::uint32_t attempts = 0;
     std::set<std::string> killed;     // incarnations that died under it
+    bool kept = false;                // the current lease takes no slot: the agent has it
+    bool permitted = false;           // paid: to be leased once
+    bool held = false;                // paid: waits for a permission; in no line
+    double held_until_s = 0;          // 0: it has been asked for
   };
   /// Tasks that the same agents can run, waiting by owner, and the agents with credit left that can. Few: one per target in use.
   struct line {
@@ -149,6 +174,7 @@ private:
 
   void on(submit&& in);
   void on(withdraw&& in);
+  void on(permit&& in);
   void on(hello&& in);
   void on(heartbeat&& in);
   void on(goodbye&& in);
@@ -163,11 +189,15 @@ private:
   void unlist_turn(line& l, const std::string& owner);
   void enqueue(task_state& t);
   void leave_queue(const task_state& t);
+  static resource needed_by(const task_state& t) { return t.kept ? answers_of : needed_by(t.what); }
+  void hold(task_state& t, double until_s);
+  void release(task_state& t);                               // from holding or its line
+  void ask_for(task_state& t, const std::string& reason);
   void list_idle(const std::string& agent);                  // enters an agent with credit left
   void unlist_idle(const std::string& agent);
   void assign();                                             // as many grants as credit allows
   bool grant_one();
-  void grant_to(task_state& t, const std::string& agent);
+  void grant_to(task_state& t, const std::string& agent, bool kept = false);
   void grant_to_holder(task_state& t);
   void take_back(const std::string& task, const std::string& reason, bool died);
   void remove_agent(const std::string& agent, const std::string& reason, bool died);
@@ -187,6 +217,7 @@ private:
   std::map<std::string, owner_state> owners_;
   std::uint64_t turns_ = 0;
   std::set<std::pair<double, std::string>> deadlines_;       // of current leases
+  std::set<std::pair<double, std::string>> holds_;           // of tasks that wait for whoever has them
   std::uint64_t arrivals_ = 0;
   counts totals_;
   double now_s_ = 0;

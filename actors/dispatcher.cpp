@@ -46,29 +46,41 @@ void dispatch_shell::submit(submit_task& what) {
   dispatch::submit asked = what.what;
   asked.in_pieces = what.state->size() + frame_margin > limits::frame_bytes;
   kept& k = tasks_[asked.task] = kept{std::move(what)};
+  k.print = k.what.print;
   if (!holders_.empty())
     if (auto holder = holders_.find(print_of(k)); holder != holders_.end())
       asked.holder = holder->second;
   step(std::move(asked));
 }
 
-void dispatch_shell::withdraw(const std::string& task) {
+void dispatch_shell::permit(permit_task& what) {
+  auto found = tasks_.find(what.task);
+  if (found == tasks_.end())
+    return;
+  found->second.what.state = std::move(what.state);
+  step(dispatch::permit{what.task});
+}
+
+void dispatch_shell::withdraw(const std::string& task, bool keeps) {
   auto found = tasks_.find(task);
   if (found == tasks_.end())
     return;
+  if (keeps && !found->second.print.empty()) // it will be asked for again
+    if (const std::string agent = logic_.holder_of(task); !agent.empty())
+      holders_[found->second.print] = agent;
   settled_.settle(task, {"", 0, {found->second.what.owner, found->second.what.number, found->second.what.attempt}});
   tasks_.erase(found);
-  step(dispatch::withdraw{task});
+  step(dispatch::withdraw{task, keeps});
 }
 
-void dispatch_shell::withdraw_all(const std::string& owner) {
+void dispatch_shell::withdraw_all(const withdraw_owner& whose) {
   std::vector<std::string> theirs;
   for (const auto& [task, k] : tasks_)
-    if (k.what.what.owner == owner)
+    if (k.what.what.owner == whose.owner && (k.what.proxy || !whose.writings))
       theirs.push_back(task);
   for (const auto& task : theirs)
-    withdraw(task);
-  settled_.forget(owner + "/");
+    withdraw(task, tasks_.at(task).what.what.paid);
+  settled_.forget(whose.owner + (whose.writings ? "/write-" : "/"));
 }
 
 void dispatch_shell::durable(const std::string& task) {
@@ -81,7 +93,7 @@ void dispatch_shell::heard(const std::string& agent, message& what) {
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_hello& what) {
-  agents_[agent] = {what.devices, what.found, what.compiles, what.pieces, what.toolchains};
+  agents_[agent] = {what.devices, what.found, what.compiles, what.pieces, what.toolchains, what.writers, what.labels};
   auto holds = tasks_held_by(agent, what.kept);
   step(dispatch::hello{agent, std::move(what), std::move(holds)});
   answer_seekers();
@@ -131,13 +143,30 @@ void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) 
     if (!made || !compilations_.answers(what.lease, *made))
       what.answer = std::string("the agent answered a compilation with something else");
   }
-  auto* why = std::get_if<std::string>(&what.answer);
-  auto* got = std::get_if<evaluation>(&what.answer);
-  bool infrastructure = why || (got && got->result == outcome::infrastructure);
-  std::string reason = why ? *why : infrastructure ? got->log : std::string();
+  if (const auto* late = std::get_if<written>(&what.answer); late && !tasks_.contains(what.lease) && agents_.contains(agent))
+    holders_[late->print] = agent; // nobody waits for it now: it is kept there until somebody does
+  std::string why = why_no_answer(what.lease, what);
   answer_ = &what;
-  step(dispatch::finished{agent, what.lease, what.epoch, infrastructure, std::move(reason)});
+  step(dispatch::finished{agent, what.lease, what.epoch, !why.empty(), std::move(why)});
   answer_ = nullptr;
+}
+
+/// "": it is one. Otherwise an infrastructure's fault.
+std::string dispatch_shell::why_no_answer(const std::string& task, const lease_finished& what) const {
+  if (const auto* why = std::get_if<std::string>(&what.answer))
+    return why->empty() ? "it did not say why" : *why;
+  const auto* got = std::get_if<evaluation>(&what.answer);
+  if (got && got->result == outcome::infrastructure)
+    return got->log.empty() ? "it did not say why" : got->log;
+  const auto found = tasks_.find(task);
+  if (found == tasks_.end() || !found->second.what.proxy)
+    return {};
+  const auto* writing = std::get_if<written>(&what.answer);
+  if (!writing)
+    return "it was to write a candidate and answered something else";
+  if (writing->print != found->second.print || (writing->what && writing->what->id != candidate_hash(*writing->what)))
+    return "what it wrote is not what was asked for";
+  return {};
 }
 
 void dispatch_shell::heard_from(const std::string& agent, agent_goodbye& what) { step(dispatch::goodbye{agent, std::move(what.reason)}); }
@@ -148,7 +177,8 @@ void dispatch_shell::list(list_agents& what) const {
   std::vector<agent_status> all;
   for (const auto& [agent, told] : agents_)
     if (const auto now = logic_.standing_of(agent))
-      all.push_back({agent.substr(0, agent.find('/')), agent, told.devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, told.found, told.compiles, logic_.has_compiler(agent), told.toolchains});
+      all.push_back({agent.substr(0, agent.find('/')), agent, told.devices, now->leases, now->credit, now->draining, now_s() - now->heard_s, told.found, told.compiles, logic_.has_compiler(agent), told.toolchains,
+                     told.writers, told.labels, now->writes, now->writing_slots});
   what.answer->set_value(std::move(all));
 }
 
@@ -173,7 +203,32 @@ void dispatch_shell::find(find_device& what) {
   answer_seekers();
 }
 
+std::vector<writer_description> dispatch_shell::writers_of(const find_writers& what) const {
+  std::vector<writer_description> who;
+  dispatch::submit asks;
+  asks.writer = what.name;
+  asks.label = what.label;
+  for (const auto& [agent, told] : agents_)
+    if (logic_.can_be_given(agent, asks))
+      for (const auto& each : told.writers)
+        if (each.name == what.name)
+          who.push_back(each);
+  return who;
+}
+
+void dispatch_shell::find(find_writers& what) {
+  writer_seekers_.push_back({what, now_s() + what.within_s});
+  answer_seekers();
+}
+
 void dispatch_shell::answer_seekers() {
+  std::erase_if(writer_seekers_, [&](const looking_for_writers& each) {
+    auto who = writers_of(each.what);
+    if (who.empty() && now_s() < each.until_s)
+      return false;
+    self_->send(each.what.to, writers_found{std::move(who)});
+    return true;
+  });
   std::erase_if(seekers_, [&](looking& each) {
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
@@ -202,11 +257,12 @@ void dispatch_shell::tick() {
   give_up_compiling();
   fetch_large_answers();
   std::vector<std::string> hopeless;
-  std::map<std::tuple<std::string_view, std::string_view, std::string_view, std::string_view>, bool> known; // asked once for each kind, not for each of many tasks
+  using kind = std::tuple<std::string_view, std::string_view, std::string_view, std::string_view, std::string_view, std::string_view>;
+  std::map<kind, bool> known; // asked once for each kind, not for each of many tasks
   const auto served = [&](const dispatch::submit& asks) {
-    const auto [found, is_new] = known.try_emplace({asks.on.platform, asks.on.architecture, asks.on.language, asks.hardware});
+    const auto [found, is_new] = known.try_emplace({asks.on.platform, asks.on.architecture, asks.on.language, asks.hardware, asks.writer, asks.label});
     if (is_new)
-      found->second = logic_.serves(asks.on, asks.hardware);
+      found->second = logic_.serves(asks);
     return found->second;
   };
   for (auto& [task, k] : tasks_) {
@@ -214,12 +270,17 @@ void dispatch_shell::tick() {
       k.unserved_since_s = -1;
     } else if (k.unserved_since_s < 0) {
       k.unserved_since_s = now_s();
-    } else if (now_s() - k.unserved_since_s > parts_.agent_wait_s) {
+    } else if (now_s() - k.unserved_since_s > (k.what.unserved_limit_s < 0 ? parts_.agent_wait_s : k.what.unserved_limit_s)) {
       hopeless.push_back(task);
     }
   }
   for (const auto& task : hopeless) {
     kept& k = tasks_.at(task);
+    if (k.what.proxy) {
+      self_->send(k.what.proxy, writing_given_up{task, {errc::no_agent, "no agent writes as '" + k.what.what.writer + "' any more"}});
+      withdraw(task);
+      continue;
+    }
     error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more (with a compiler, here or elsewhere)"};
     self_->send(k.what.origin, task_given_up{std::move(why)});
     withdraw(task);
@@ -241,11 +302,11 @@ void dispatch_shell::on(dispatch::grant& what) {
     return say(what.agent, lease_granted{what.lease, what.epoch, what.deadline_s, compilations_.work_of(what.lease)});
   auto found = tasks_.find(what.lease);
   KEVOLVE_CHECK(found != tasks_.end());
-  const auto& state = found->second.what.state;
+  const checkpoint state = what.kept ? std::make_shared<const std::string>(encode(work(kept_work{found->second.print}))) : found->second.what.state;
   const auto told = agents_.find(what.agent);
   if (state->size() > limits::inline_bytes && told != agents_.end() && told->second.pieces)
     return say(what.agent, lease_offered{what.lease, what.epoch, what.deadline_s, large_work_.put(state)});
-  said(what.agent, parts_.wire->grant(what.agent, {what.lease, what.epoch, what.deadline_s, found->second.what.state}));
+  said(what.agent, parts_.wire->grant(what.agent, {what.lease, what.epoch, what.deadline_s, state}));
 }
 
 void dispatch_shell::on(dispatch::revoke& what) { say(what.agent, lease_cancelled{what.lease, what.epoch}); }
@@ -260,6 +321,11 @@ void dispatch_shell::on(dispatch::deliver& what) {
   if (!found->second.print.empty())
     holders_.erase(found->second.print);
   settled_.settle(what.task, {what.agent, what.epoch, {task.owner, task.number, task.attempt}});
+  if (task.proxy) {
+    self_->send(task.proxy, writing_delivered{what.task, what.agent.substr(0, what.agent.find('/')), what.epoch, std::make_shared<written>(std::get<written>(std::move(answer_->answer)))});
+    tasks_.erase(found);
+    return;
+  }
   self_->send(task.origin, task_delivered{std::make_shared<const result<evaluation>>(evaluation_in(answer_->answer))});
   tasks_.erase(found);
 }
@@ -270,7 +336,11 @@ void dispatch_shell::on(dispatch::give_up& what) {
   auto found = tasks_.find(what.task);
   if (found == tasks_.end())
     return;
-  self_->send(found->second.what.origin, task_given_up{{errc::infrastructure, std::move(what.reason)}});
+  error why{errc::infrastructure, std::move(what.reason)};
+  if (found->second.what.proxy)
+    self_->send(found->second.what.proxy, writing_given_up{what.task, std::move(why)});
+  else
+    self_->send(found->second.what.origin, task_given_up{std::move(why)});
   tasks_.erase(found);
 }
 
@@ -291,6 +361,11 @@ void dispatch_shell::on(dispatch::acknowledge& what) {
 }
 
 void dispatch_shell::on(dispatch::requeued&) {}
+
+void dispatch_shell::on(dispatch::ask_permit& what) {
+  if (auto found = tasks_.find(what.task); found != tasks_.end())
+    self_->send(found->second.what.proxy, writing_unpermitted{what.task, std::move(what.reason)});
+}
 
 void dispatch_shell::on(dispatch::agent_gone& what) {
   agents_.erase(what.agent);
@@ -321,12 +396,14 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
   auto& shell = *self->state.shell;
   return {
     [&shell](submit_task& what) { shell.submit(what); },
-    [&shell](const withdraw_task& what) { shell.withdraw(what.task); },
-    [&shell](const withdraw_owner& what) { shell.withdraw_all(what.owner); },
+    [&shell](permit_task& what) { shell.permit(what); },
+    [&shell](const withdraw_task& what) { shell.withdraw(what.task, what.keeps); },
+    [&shell](const withdraw_owner& what) { shell.withdraw_all(what); },
     [&shell](const task_durable& what) { shell.durable(what.task); },
     [&shell](from_agent& what) { shell.heard(what.agent, *what.what); },
     [&shell](const agent_unreachable& what) { shell.unreachable(what.agent, what.reason); },
     [&shell](find_device& what) { shell.find(what); },
+    [&shell](find_writers& what) { shell.find(what); },
     [&shell](list_agents& what) { shell.list(what); },
     [&shell](drain_agents& what) { shell.drain(what); },
     [self, &shell](dispatch_tick) {

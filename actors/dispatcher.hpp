@@ -29,12 +29,14 @@ public:
   dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts);
 
   void submit(submit_task& what);
-  void withdraw(const std::string& task);
-  void withdraw_all(const std::string& owner);
+  void permit(permit_task& what);
+  void withdraw(const std::string& task, bool keeps = false);
+  void withdraw_all(const withdraw_owner& whose);
   void durable(const std::string& task);
   void heard(const std::string& agent, message& what);
   void unreachable(const std::string& agent, const std::string& reason);
   void find(find_device& what);
+  void find(find_writers& what);
   void list(list_agents& what) const;
   void drain(drain_agents& what);
   void tick();
@@ -51,6 +53,7 @@ private:
     std::uint32_t attempt = 0;
   };
   struct looking { find_device what; double until_s; };
+  struct looking_for_writers { find_writers what; double until_s; };
 
   void step(dispatch::input in);
   void on(dispatch::welcome& what);
@@ -61,6 +64,7 @@ private:
   void on(dispatch::discarded& what);
   void on(dispatch::acknowledge& what);
   void on(dispatch::requeued& what);
+  void on(dispatch::ask_permit& what);
   void on(dispatch::agent_gone& what);
   void on(dispatch::ask_drain& what);
   void heard_from(const std::string& agent, agent_hello& what);
@@ -93,7 +97,11 @@ private:
     std::vector<found_device> found; // for people
     bool compiles = true, pieces = false;
     std::vector<std::string> toolchains;
+    std::vector<writer_description> writers;
+    std::vector<std::string> labels;
   };
+  [[nodiscard]] std::string why_no_answer(const std::string& task, const lease_finished& what) const;
+  [[nodiscard]] std::vector<writer_description> writers_of(const find_writers& what) const;
 
   dispatcher_actor::pointer self_;
   dispatcher_parts parts_;
@@ -109,6 +117,7 @@ private:
   std::unordered_map<std::string, std::string> holders_; // print of finished work that nobody has counted -> the agent that keeps its answer
   double ticked_s_ = 0;
   std::vector<looking> seekers_;
+  std::vector<looking_for_writers> writer_seekers_;
   lease_finished* answer_ = nullptr; // while `finished` is stepped
 };
 

@@ -6,15 +6,13 @@
 #include "actors/model_desk.hpp"
 #include "actors/runtime.hpp"
 #include "actors/synthesis/generator.hpp"
+#include "actors/writer.hpp"
 
 #include <functional>
 #include <memory>
 #include <string>
 
 namespace kevolve {
-
-using generator_factory =
-  std::function<result<std::unique_ptr<synthesis::generator>>(const problem& subject, const target& on, const std::string& compiler)>;
 
 struct engine_parts {
   generator_factory make_generator;
@@ -31,6 +29,7 @@ struct engine_parts {
   std::function<void(const std::string& task)> work_frozen;
   double agent_wait_s = 10;          // how long a session that begins waits for somebody who serves its target
   double unserved_limit_s = 10;      // how long one that runs waits for such a somebody to come back
+  double home_wait_s = 10;           // how long a synthesizer that was sent away, and could stay, waits for an agent: as long as one takes to introduce itself
 };
 
 result<std::unique_ptr<runtime>> start_engine(kb::store& memory, unsigned threads, engine_parts parts);

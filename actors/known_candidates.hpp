@@ -5,9 +5,13 @@
 #include "actors/tree.hpp"
 #include "protocol/candidate.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace kevolve::actors {
 
@@ -40,7 +44,31 @@ public:
     return found != like_.end() && found->second < count;
   }
 
+  /// What it knows of the first `count`, for a synthesizer that leaves: ids (half of each) and likenesses, oldest first.
+  struct exported {
+    std::vector<std::array<std::uint64_t, 2>> ids;
+    std::vector<std::uint64_t> likenesses;
+  };
+  [[nodiscard]] exported first(std::uint32_t count) const {
+    std::lock_guard lock(mutex_);
+    return {ordered<std::array<std::uint64_t, 2>>(place_, count, [](const search::candidate_key& key) { return key.words; }),
+            ordered<std::uint64_t>(like_, count, [](std::uint64_t likeness) { return likeness; })};
+  }
+
 private:
+  template <class Value, class Places, class Take>
+  static std::vector<Value> ordered(const Places& all, std::uint32_t count, Take take) {
+    std::vector<std::pair<std::uint32_t, Value>> found;
+    for (const auto& [key, place] : all)
+      if (place < count)
+        found.emplace_back(place, take(key));
+    std::sort(found.begin(), found.end());
+    std::vector<Value> values;
+    for (const auto& each : found)
+      values.push_back(each.second);
+    return values;
+  }
+
   struct spread {
     std::size_t operator()(const search::candidate_key& key) const noexcept { return key.words[0]; } // of a SHA-256: uniform already
   };

@@ -32,8 +32,16 @@ struct synthesis_answer {
   std::uint32_t asked = 0; // which asking it answers; an older one is late
   std::shared_ptr<const result<synthesis::proposal>> what;
 };
-/// A synthesizer wants to ask a model; answered by asking_permitted or asking_refused.
-struct model_asking { std::shared_ptr<const model_asked> what; };
+/// A synthesizer wants to ask a model; answered by asking_permitted or asking_refused. `least`: as in search::asking.
+struct model_asking { std::shared_ptr<const model_asked> what; std::optional<model_spending> least = std::nullopt; };
+/// What a synthesizer that migrated came to, on `agent`.
+struct writing_answer {
+  node_number number = 0;
+  std::uint32_t asked = 0;
+  std::shared_ptr<written> what;
+  std::string agent;
+  std::uint32_t moves = 0;
+};
 /// What the model said; the session logs it before whatever is made of it.
 struct model_replied { std::shared_ptr<const model_answered> what; };
 enum class evaluation_purpose : std::uint8_t { search, verification };
@@ -63,7 +71,7 @@ struct pause_session { std::string reason; };
 struct cancel_session {};
 
 using session_actor =
-  caf::typed_actor<caf::reacts_to<synthesis_answer>, caf::reacts_to<model_asking>, caf::reacts_to<model_replied>, caf::reacts_to<evaluation_answer>, caf::reacts_to<evaluation_late>,
+  caf::typed_actor<caf::reacts_to<synthesis_answer>, caf::reacts_to<model_asking>, caf::reacts_to<model_replied>, caf::reacts_to<writing_answer>, caf::reacts_to<evaluation_answer>, caf::reacts_to<evaluation_late>,
                    caf::reacts_to<log_durable>, caf::reacts_to<log_failed>, caf::reacts_to<log_read>, caf::reacts_to<session_tick>,
                    caf::reacts_to<pause_session>, caf::reacts_to<cancel_session>>;
 
@@ -81,11 +89,14 @@ struct synthesize {
   bool first = false;              // nothing has passed yet, and no generator writes the root
   bool root_by_model = false;      // the root is the first candidate that passed
   bool unprimed = false;           // skills are kept from it
+  std::uint32_t attempt = 0;       // of all lives of the session: names the task of one that leaves
+  std::uint32_t step = 0;          // of its next request
+  bool reserved = false;           // for that one, in an earlier life, which had no answer: an agent may have it
 };
-struct asking_permitted { node_number number = 0; std::uint32_t step = 0; };
+struct asking_permitted { node_number number = 0; std::uint32_t step = 0; model_spending reserved; };
 struct asking_refused { node_number number = 0; std::uint32_t step = 0; error why; };
-/// Nobody waits for this proposal any more.
-struct forget_proposal { node_number number = 0; };
+/// Nobody waits for this proposal any more, or (the session is paused) not now.
+struct forget_proposal { node_number number = 0; bool comes_back = false; };
 using synthesizer_actor = caf::typed_actor<caf::reacts_to<synthesize>, caf::reacts_to<asking_permitted>, caf::reacts_to<asking_refused>, caf::reacts_to<forget_proposal>>;
 
 // ---- to a synthesizer that asks models, from threads of providers and compilers
@@ -103,6 +114,24 @@ struct compile_said {
   std::string messages;
 };
 using model_synthesizer_actor = synthesizer_actor::extend<caf::reacts_to<model_said>, caf::reacts_to<compile_said>>;
+
+// ---- to the proxy of a synthesizer that migrates
+
+/// Who writes as it, where its label allows; nobody, where none came within the time.
+struct writers_found { std::vector<writer_description> who; };
+struct writing_delivered {
+  std::string task;
+  std::string agent;
+  std::uint64_t epoch = 0;
+  std::shared_ptr<written> what;
+};
+/// errc::no_agent when nobody writes as it.
+struct writing_given_up { std::string task; error why; };
+struct writing_unpermitted { std::string task; std::string reason; };
+/// What came of it is durable.
+struct writing_durable { node_number number = 0; };
+using synthesizer_proxy_actor = synthesizer_actor::extend<caf::reacts_to<writers_found>, caf::reacts_to<writing_delivered>, caf::reacts_to<writing_given_up>,
+                                                          caf::reacts_to<writing_unpermitted>, caf::reacts_to<writing_durable>>;
 
 // ---- to a tree node
 
@@ -163,6 +192,9 @@ using evaluator_actor = caf::typed_actor<caf::reacts_to<known_found>, caf::react
 /// A frozen evaluator: its whole state as MessagePack (protocol/message.hpp's `work`).
 using checkpoint = std::shared_ptr<const std::string>;
 
+/// Of what is late: no attempt at evaluating it, but its writing.
+inline constexpr std::uint32_t no_attempt = ~std::uint32_t{0};
+
 struct submit_task {
   dispatch::submit what;
   checkpoint state;
@@ -170,9 +202,16 @@ struct submit_task {
   session_actor owner;  // hears of results that came too late
   node_number number = 0;
   std::uint32_t attempt = 0;
+  synthesizer_proxy_actor proxy = {}; // of a task to write: instead of `origin`
+  std::string print = {};             // likewise: of its work
+  double unserved_limit_s = -1;       // how long nobody may serve it; below 0: the dispatcher's own limit
 };
-struct withdraw_task { std::string task; };
-struct withdraw_owner { std::string owner; };
+/// A paid task may be leased once more, with this checkpoint.
+struct permit_task { std::string task; checkpoint state; };
+/// `keeps`: as in dispatch::withdraw.
+struct withdraw_task { std::string task; bool keeps = false; };
+/// Everything of a session; what is being written for it may be finished and kept. `writings`: those alone.
+struct withdraw_owner { std::string owner; bool writings = false; };
 /// The result of `task` is durable.
 struct task_durable { std::string task; };
 struct from_agent {
@@ -190,6 +229,12 @@ struct find_device {
   double within_s = 10;
   std::shared_ptr<std::promise<result<device_description>>> answer;
 };
+/// Who writes as `name`: answered as soon as somebody does, or with nobody at the deadline.
+struct find_writers {
+  std::string name, label;
+  double within_s = 10;
+  synthesizer_proxy_actor to;
+};
 /// Who is there; or, with a name, asks that agent to finish what it holds and take nothing more.
 struct list_agents {
   std::shared_ptr<std::promise<std::vector<agent_status>>> answer;
@@ -201,7 +246,7 @@ struct drain_agents {
 struct dispatch_tick {};
 
 using dispatcher_actor =
-  caf::typed_actor<caf::reacts_to<list_agents>, caf::reacts_to<drain_agents>, caf::reacts_to<submit_task>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
+  caf::typed_actor<caf::reacts_to<list_agents>, caf::reacts_to<drain_agents>, caf::reacts_to<submit_task>, caf::reacts_to<permit_task>, caf::reacts_to<find_writers>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
                    caf::reacts_to<from_agent>, caf::reacts_to<agent_unreachable>, caf::reacts_to<find_device>, caf::reacts_to<dispatch_tick>>;
 
 // ---- to the store's bridge
@@ -287,6 +332,14 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::open_session))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::pause_by_id))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::cancel_by_id))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::shut_down))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writing_answer))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writers_found))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writing_delivered))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writing_given_up))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writing_unpermitted))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::writing_durable))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::permit_task))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_writers))
 CAF_END_TYPE_ID_BLOCK(kevolve_actors)
 
 // Never serialised: they stay inside the process.
@@ -334,3 +387,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::open_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::pause_by_id)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::cancel_by_id)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::shut_down)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writing_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writers_found)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writing_delivered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writing_given_up)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writing_unpermitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::writing_durable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::permit_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::find_writers)

@@ -34,6 +34,8 @@ public:
   virtual ~model_desk() = default;
   /// Errors name the synthesizer and what is configured (errc::configuration).
   virtual result<model_seat> find(const std::string& synthesizer) = 0;
+  /// It is configured here, whether or not it can be asked.
+  virtual bool has(const std::string& synthesizer) { return find(synthesizer).has_value(); }
   /// The language of a target, known or described; null where there is none.
   virtual std::shared_ptr<const synthesis::language> language(const target& on) {
     const synthesis::language* known = synthesis::language_of(on);

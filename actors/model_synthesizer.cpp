@@ -1,7 +1,7 @@
 #include "actors/model_synthesizer.hpp"
 
 #include "actors/failure.hpp"
-#include "protocol/likeness.hpp"
+#include "actors/model_record.hpp"
 
 #include <algorithm>
 #include <caf/send.hpp>
@@ -11,62 +11,11 @@ namespace {
 
 using synthesis::writing;
 
-llm::request request_of(const model_seat& seat, const session_id& session, node_number number, const writing::ask& what) {
-  llm::request r;
-  r.system = what.instructions;
-  for (std::size_t i = 0; i < what.turns.size(); ++i)
-    r.messages.push_back({i % 2 == 0 ? llm::speaker::user : llm::speaker::assistant, what.turns[i]});
-  r.model = seat.model;
-  r.idempotency_key = session + "/" + std::to_string(number) + "/" + std::to_string(what.step);
-  return r;
-}
-
-double price_of(const llm::token_usage& used, const llm::model_settings& model) { return model.price ? llm::cost_usd(used, *model.price) : 0; }
-
-token_counts counted(const llm::token_usage& used) { return {used.input, used.cached_input, used.output, used.reasoning}; }
-
-model_answered record_of(node_number number, std::uint32_t step, const llm::reply& got, const llm::request& asked) {
-  model_answered a;
-  a.number = number;
-  a.step = step;
-  llm::token_usage used;
-  std::uint32_t unseen = 0;
-  if (got) {
-    a.text = got->text;
-    a.reasoning = got->reasoning;
-    a.stop = llm::to_string(got->stopped);
-    a.seconds = got->seconds;
-    a.attempts = got->attempts;
-    a.request = got->request_id;
-    used = got->counted ? got->used : llm::most_usage(asked); // who tells no usage may have used as much
-    unseen = got->unseen_attempts;
-    a.cost_usd = got->recorded ? 0 : got->cost_usd.value_or(price_of(used, asked.model));
-  } else {
-    a.stop = llm::to_string(got.failure().kind);
-    a.failure = got.failure().message;
-    a.attempts = got.failure().attempts;
-    unseen = got.failure().unseen_attempts;
-  }
-  const auto most = llm::most_usage(asked); // of an attempt whose answer was lost: it may have been billed
-  a.used = counted(used);
-  a.used.input += unseen * most.input;
-  a.used.output += unseen * most.output;
-  a.cost_usd += unseen * price_of(most, asked.model);
-  return a;
-}
-
 } // namespace
 
 model_synthesizer_shell::~model_synthesizer_shell() {
   while (!open_.empty())
     forget(open_.begin()->first);
-}
-
-const synthesis::generator* model_synthesizer_shell::printer() {
-  if (!std::exchange(printer_made_, true))
-    if (auto made = parts_.common.make(*parts_.common.subject, parts_.common.on, parts_.common.compiler))
-      printer_ = std::move(*made);
-  return printer_.get();
 }
 
 result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesize& request) {
@@ -77,36 +26,7 @@ result<synthesis::writing_task> model_synthesizer_shell::task_for(const synthesi
   if (!*seat_)
     return seat_->error();
   const model_seat& seat = **seat_;
-  synthesis::writing_task task;
-  if (!language_)
-    language_ = parts_.desk->language(parts_.common.on);
-  task.facts.in = language_.get();
-  if (!task.facts.in)
-    return error{errc::synthesizer, "no language '" + parts_.common.on.language + "' on " + parts_.common.on.platform + "; expected " +
-                                      synthesis::language_names(parts_.common.on.platform)};
-  task.facts.subject = parts_.common.subject;
-  task.facts.on = parts_.common.on;
-  task.facts.hardware = parts_.hardware;
-  task.facts.number = request.number;
-  task.facts.given = request.given ? *request.given : synthesis::context{};
-  task.facts.given.skills = request.unprimed ? nullptr : parts_.common.skills;
-  task.facts.first = request.first;
-  if (request.root_by_model)
-    task.facts.given.root = "the first implementation that passed";
-  task.facts.may_schedule = task.facts.in->runs && printer() != nullptr;
-  task.facts.blank_feedback = seat.blank_feedback;
-  if (!seat.blank_feedback) {
-    auto seen = synthesis::evidence_of(*parts_.common.subject, task.facts.given);
-    task.facts.readings = parts_.desk->read({parts_.common.on, std::move(seen.signals), std::move(seen.words)});
-  }
-  task.author = parts_.name;
-  task.compiler = parts_.common.compiler;
-  task.prompt_tokens = seat.prompt_tokens;
-  task.repairs = seat.repairs;
-  task.is_known = [known = parts_.common.known, count = request.known](const candidate& c) {
-    return known->among_first(c.id, count) || known->like_among_first(likeness_of(c), count);
-  };
-  return task;
+  return maker_.task(request, {seat.prompt_tokens, seat.repairs, seat.blank_feedback});
 }
 
 void model_synthesizer_shell::begin(const synthesize& request) {
@@ -135,25 +55,13 @@ void model_synthesizer_shell::on(node_number number, writing::ask& what) {
     return go_on(number, open.how->said(recorded.text, recorded.stop == "length"));
   }
   const model_seat& seat = **seat_;
-  open.request = request_of(seat, parts_.session, number, what);
-  const auto most = llm::most_usage(open.request);
-  const std::uint64_t times = std::max(1u, open.request.billable_attempts);
-  open.reserved = {times * (most.input + most.output), static_cast<double>(times) * price_of(most, seat.model)};
+  open.request = request_of(seat.model, parts_.session, number, what);
+  open.reserved = most_spent(open.request);
   if (!parts_.desk->reserve(open.reserved.tokens, open.reserved.usd)) {
     open.reserved = {};
     return answer(number, error{errc::budget, "the limit for models of this day leaves no room for another request"});
   }
-  auto asked = std::make_shared<model_asked>();
-  asked->number = number;
-  asked->step = what.step;
-  asked->synthesizer = parts_.name;
-  asked->model = seat.model.name;
-  asked->provider = seat.model.provider;
-  asked->role = what.step == 0 ? "propose" : "repair";
-  asked->instructions = what.instructions;
-  asked->turns = what.turns;
-  asked->reserved_tokens = open.reserved.tokens;
-  asked->reserved_usd = open.reserved.usd;
+  auto asked = std::make_shared<model_asked>(record_of(open.request, parts_.name, number, what));
   self_->send(open.answer_to, model_asking{std::move(asked)});
 }
 
@@ -204,7 +112,7 @@ void model_synthesizer_shell::compiled(const compile_said& what) {
 }
 
 void model_synthesizer_shell::on(node_number number, writing::print& what) {
-  go_on(number, open_.at(number).how->printed(printer()->print(what.what, what.edge)));
+  go_on(number, open_.at(number).how->printed(maker_.printer()->print(what.what, what.edge)));
 }
 
 void model_synthesizer_shell::on(node_number number, writing::done& what) { answer(number, std::move(what.what)); }

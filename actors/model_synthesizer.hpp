@@ -6,6 +6,7 @@
 #include "actors/messages.hpp"
 #include "actors/model_desk.hpp"
 #include "actors/synthesizer.hpp"
+#include "actors/task_maker.hpp"
 #include "protocol/model_spending.hpp"
 
 #include <caf/stateful_actor.hpp>
@@ -25,7 +26,8 @@ struct model_synthesizer_parts {
 
 class model_synthesizer_shell {
 public:
-  model_synthesizer_shell(model_synthesizer_actor::pointer self, model_synthesizer_parts parts) : self_(self), parts_(std::move(parts)) {}
+  model_synthesizer_shell(model_synthesizer_actor::pointer self, model_synthesizer_parts parts)
+      : self_(self), parts_(std::move(parts)), maker_(parts_.common, parts_.name, parts_.hardware, parts_.desk) {}
   ~model_synthesizer_shell();
   model_synthesizer_shell(const model_synthesizer_shell&) = delete;
   model_synthesizer_shell& operator=(const model_synthesizer_shell&) = delete;
@@ -56,14 +58,11 @@ private:
   void on(node_number number, synthesis::writing::done& what);
   void on(node_number number, synthesis::writing::failed& what);
   void answer(node_number number, result<synthesis::proposal> what);
-  const synthesis::generator* printer();
 
   model_synthesizer_actor::pointer self_;
   model_synthesizer_parts parts_;
   std::optional<result<model_seat>> seat_;
-  std::shared_ptr<const synthesis::language> language_;
-  std::unique_ptr<synthesis::generator> printer_;
-  bool printer_made_ = false;
+  task_maker maker_;
   std::unordered_map<node_number, open_writing> open_;
 };
 

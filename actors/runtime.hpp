@@ -64,6 +64,9 @@ struct agent_status {
   bool compiles = true;                 // on its own host
   bool served = true;                   // it compiles, or another agent compiles for it; false: it is given nothing that has to be compiled
   std::vector<std::string> toolchains = {}; // with which it compiles for others
+  std::vector<writer_description> writers = {}; // who writes candidates there
+  std::vector<std::string> labels = {};
+  std::uint32_t writes = 0, writing_slots = 0;  // proposals that are being written there, and how many may be
 };
 
 class runtime {

@@ -17,6 +17,7 @@ constexpr auto tick_period = 100ms;        // the logic wants one at least that 
 constexpr double generator_limit_s = 120;  // it answers in milliseconds
 constexpr double model_limit_s = 86'400;   // providers have limits of their own; a person may take a day
 constexpr std::uint32_t askings = 3;       // of one proposal, when synthesizers die under it
+constexpr std::uint32_t attempts_per_life = 256; // names of tasks are never used twice
 
 } // namespace
 
@@ -39,10 +40,8 @@ search::moment session_shell::now() const {
 // ---- lives
 
 void session_shell::begin() {
-  for (const std::string& name : parts_.record->opening.settings.synthesizers)
-    if (name != "generator")
-      models_.push_back(name);
-  synthesizers_.resize(std::max(1u, parts_.engine.synthesizers) + models_.size());
+  choose_writers();
+  synthesizers_.resize(std::max(1u, parts_.engine.synthesizers) + writers_.size());
   for (std::size_t slot = 0; slot < synthesizers_.size(); ++slot)
     spawn_synthesizer(slot);
   self_->delayed_send(self_, tick_period, session_tick{});
@@ -122,7 +121,7 @@ void session_shell::tick() {
   double t = now().steady_s;
   std::vector<node_number> overdue;
   for (const auto& [number, a] : asked_)
-    if (t - a.since_s > (a.synthesizer < synthesizers_.size() - models_.size() ? generator_limit_s : model_limit_s))
+    if (t - a.since_s > (a.synthesizer < generators() ? generator_limit_s : model_limit_s))
       overdue.push_back(number);
   for (node_number number : overdue)
     give_up_asking(number, {errc::timeout, "the synthesizer did not answer in time"});
@@ -140,12 +139,24 @@ void session_shell::answered(const synthesis_answer& what) {
   const auto& got = *what.what;
   if (!got)
     return step(search::synthesis_failed{what.number, got.error()});
-  auto written = models_.empty() ? nullptr : std::shared_ptr<const candidate>(what.what, &got->what);
+  auto written = models_take_part_ ? std::shared_ptr<const candidate>(what.what, &got->what) : nullptr;
   attempted_[what.number] = {got->what.printed_from.value_or(schedule{}), got->edge, nullptr, std::move(written)};
   step(search::synthesized{what.number, got->what, got->edge});
 }
 
-void session_shell::asking(const model_asking& what) { step(search::asking{*what.what}); }
+void session_shell::answered(const writing_answer& what) {
+  auto open = asked_.find(what.number);
+  if (open == asked_.end() || open->second.times != what.asked)
+    return;
+  written_by_[what.number] = caf::actor_cast<synthesizer_proxy_actor>(synthesizers_[open->second.synthesizer]);
+  asked_.erase(open);
+  if (const auto& got = what.what->what)
+    attempted_[what.number] = {got->printed_from.value_or(schedule{}), what.what->edge, nullptr,
+                               models_take_part_ ? std::make_shared<const candidate>(*got) : nullptr};
+  step(search::wrote{what.number, *what.what, what.agent, what.moves});
+}
+
+void session_shell::asking(const model_asking& what) { step(search::asking{*what.what, what.least}); }
 
 void session_shell::replied(const model_replied& what) { step(search::replied{*what.what}); }
 
@@ -219,7 +230,7 @@ void session_shell::note_known(const event& e) {
     known_before_[made->number] = known_->size();
   else if (auto* added = std::get_if<candidate_added>(&e)) {
     known_->add(added->what.id);
-    if (!models_.empty())
+    if (models_take_part_)
       known_->add_likeness(likeness_of(added->what));
   }
   else if (auto* closed = std::get_if<proposal_closed>(&e))
@@ -259,6 +270,10 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
   synthesize request{number, a.times, logic_.state().settings().seed, nullptr, known_before_[number], nullptr, self_, logic_.state().root_by_model() && !logic_.state().root_passed(), logic_.state().root_by_model(), what.unprimed};
   if (auto said = said_.find(number); said != said_.end())
     request.said = std::make_shared<const std::vector<model_answered>>(said->second);
+  request.attempt = logic_.state().lives() * attempts_per_life + a.times;
+  if (auto open = logic_.state().open().find(number); open != logic_.state().open().end())
+    request.step = open->second.said;
+  request.reserved = logic_.state().awaits_model(number, request.step);
   const auto& child = node(number);
   if (what.parents.empty()) {
     self_->send(synthesizers_[a.synthesizer], std::move(request));
@@ -276,14 +291,13 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
 }
 
 std::size_t session_shell::slot_of(const std::string& synthesizer, node_number number) const {
-  const auto generators = synthesizers_.size() - models_.size();
-  const auto model = std::find(models_.begin(), models_.end(), synthesizer);
-  return model == models_.end() ? number % generators : generators + static_cast<std::size_t>(model - models_.begin());
+  const auto writer = std::find_if(writers_.begin(), writers_.end(), [&](const auto& each) { return each.name == synthesizer; });
+  return writer == writers_.end() ? number % generators() : generators() + static_cast<std::size_t>(writer - writers_.begin());
 }
 
 void session_shell::on(search::permit_asking& what) {
   if (auto open = asked_.find(what.number); open != asked_.end())
-    self_->send(synthesizers_[open->second.synthesizer], asking_permitted{what.number, what.step});
+    self_->send(synthesizers_[open->second.synthesizer], asking_permitted{what.number, what.step, what.reserved});
 }
 
 void session_shell::on(search::refuse_asking& what) {
@@ -356,7 +370,7 @@ void session_shell::on(search::ask_verification& what) {
 
 void session_shell::on(search::withdraw& what) {
   if (auto open = asked_.find(what.number); open != asked_.end())
-    self_->send(synthesizers_[open->second.synthesizer], forget_proposal{what.number});
+    self_->send(synthesizers_[open->second.synthesizer], forget_proposal{what.number, what.comes_back});
   asked_.erase(what.number);
   attempted_.erase(what.number);
   if (auto found = evaluating_.find(what.number); found != evaluating_.end()) {
@@ -375,6 +389,13 @@ void session_shell::on(search::acknowledge& what) {
     return;
   self_->send(found->second.actor, evaluation_durable{});
   evaluating_.erase(found);
+}
+
+void session_shell::on(search::acknowledge_writing& what) {
+  if (auto found = written_by_.find(what.number); found != written_by_.end()) {
+    self_->send(found->second, writing_durable{what.number});
+    written_by_.erase(found);
+  }
 }
 
 void session_shell::on(search::show_progress& what) {
@@ -437,6 +458,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
     [&shell](const synthesis_answer& what) { shell.answered(what); },
     [&shell](const model_asking& what) { shell.asking(what); },
     [&shell](const model_replied& what) { shell.replied(what); },
+    [&shell](const writing_answer& what) { shell.answered(what); },
     [&shell](const evaluation_answer& what) { shell.answered(what); },
     [&shell](const evaluation_late& what) { shell.late(what); },
     [&shell](log_durable) { shell.durable(); },

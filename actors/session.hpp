@@ -31,6 +31,7 @@ public:
   void begin();
   void answered(const synthesis_answer& what);
   void answered(const evaluation_answer& what);
+  void answered(const writing_answer& what);
   void asking(const model_asking& what);
   void replied(const model_replied& what);
   void late(const evaluation_late& what);
@@ -71,12 +72,15 @@ private:
   void on(search::withdraw& what);
   void on(search::remember& what);
   void on(search::acknowledge& what);
+  void on(search::acknowledge_writing& what);
   void on(search::show_progress& what);
   void on(search::finish& what);
   void flush_appends();
   void start_new();
   void resume_from(const std::vector<event>& events);
   void spawn_synthesizer(std::size_t slot);
+  void choose_writers();
+  [[nodiscard]] std::size_t generators() const { return synthesizers_.size() - writers_.size(); }
   std::size_t slot_of(const std::string& synthesizer, node_number number) const;
   const tree_node_actor& node(node_number number);
   void rebuild_nodes(const std::vector<event>& events, const std::vector<node_number>& which);
@@ -96,9 +100,16 @@ private:
   std::shared_ptr<durable_mark> mark_ = std::make_shared<durable_mark>();
   std::shared_ptr<known_candidates> known_ = std::make_shared<known_candidates>();
   std::unordered_map<node_number, std::uint32_t> known_before_; // open proposals: candidates that the log had before each
-  std::vector<synthesizer_actor> synthesizers_; // the generator's slots, then one for each model
+  struct writer {
+    std::string name;
+    bool migrates = false;
+    std::string label;                  // of agents that it may go to
+  };
+  std::vector<synthesizer_actor> synthesizers_; // the generator's slots at home, then one for each of `writers_`
   std::string synthesizer_died_of_;             // the last time
-  std::vector<std::string> models_;             // names of those
+  std::vector<writer> writers_;                 // models, and a generator that migrates
+  bool models_take_part_ = false;
+  std::unordered_map<node_number, synthesizer_proxy_actor> written_by_; // whose checkpoint waits until what came of it is durable
   std::unordered_map<node_number, std::vector<model_answered>> said_; // open proposals: what models said for each
   std::vector<tree_node_actor> nodes_; // by number
   std::unordered_map<node_number, asked> asked_;

@@ -117,9 +117,9 @@ void session::on(pause&& in) {
 void session::pause_for(std::string reason, std::optional<error> failure) {
   append(session_paused{reason, now_.unix_ms});
   for (const auto& [n, p] : state_.open())
-    emit(withdraw{n});
+    emit(withdraw{n, true});
   if (verifying_)
-    emit(withdraw{*verifying_});
+    emit(withdraw{*verifying_, true});
   session_finished what{"paused", std::move(reason), elapsed_s(now_), state_.cpu_s(), now_.unix_ms};
   emit_durable(finish{std::move(what), state_.last_verdict(), std::move(failure)});
   over_ = true;
@@ -172,24 +172,34 @@ void session::on(synthesized&& in) {
   auto open = state_.open().find(in.number);
   if (over_ || open == state_.open().end() || open->second.what)
     return; // withdrawn, or answered twice
-  if (auto twin = state_.nodes().find(key_of(in.what.id)); twin != no_node)
-    return close(in.number, std::string(closed_duplicate) + " of " + std::to_string(twin));
-  append(candidate_added{in.number, std::move(in.what), std::move(in.edge)});
-  request_evaluation(in.number);
+  take_candidate({in.number, std::move(in.what), std::move(in.edge)});
+}
+
+void session::take_candidate(candidate_added what) {
+  const auto number = what.number;
+  if (auto twin = state_.nodes().find(key_of(what.what.id)); twin != no_node)
+    return close(number, std::string(closed_duplicate) + " of " + std::to_string(twin));
+  append(std::move(what));
+  request_evaluation(number);
 }
 
 void session::on(synthesis_failed&& in) {
   auto open = state_.open().find(in.number);
   if (over_ || open == state_.open().end() || open->second.what)
     return;
-  if (in.number == 0) {
-    problem_ = in.why.message;
-    problem_code_ = in.why.code;
+  take_failure(in.number, in.why);
+}
+
+void session::take_failure(node_number n, const error& why) {
+  if (n == 0) {
+    problem_ = why.message;
+    problem_code_ = why.code;
   }
-  std::string kind = in.why.code == errc::refused ? std::string(closed_nothing_new) : in.why.code == errc::budget ? std::string(closed_unaffordable) : open->second.synthesizer;
-  if (in.why.code != errc::refused && in.why.code != errc::budget)
-    problem_ = in.why.message;
-  close(in.number, kind + ": " + in.why.message);
+  std::string kind = why.code == errc::refused ? std::string(closed_nothing_new) : why.code == errc::budget ? std::string(closed_unaffordable) : state_.open().at(n).synthesizer;
+  if (why.code != errc::refused && why.code != errc::budget)
+    problem_ = why.message;
+  close(n, kind + ": " + why.message);
+  consider_askings();
 }
 
 // ---- models ----
@@ -198,30 +208,44 @@ void session::on(asking&& in) {
   auto open = state_.open().find(in.what.number);
   if (over_ || open == state_.open().end() || open->second.what)
     return; // withdrawn
-  askings_.push_back(std::move(in.what));
+  forget_askings(in.what.number); // whoever was asked before gives nothing any more: what was reserved for that counts, and nobody waits for it
+  askings_.push_back(std::move(in));
   consider_askings();
+}
+
+bool session::affordable(model_spending what) const {
+  const auto& limit = state_.settings();
+  const auto& spent = state_.spent_on_models();
+  return (limit.model_usd <= 0 || spent.usd + what.usd <= limit.model_usd) && (limit.model_tokens == 0 || spent.tokens + what.tokens <= limit.model_tokens);
 }
 
 // A reservation is the most that a request can cost, often ten times what it does: where others are under way it waits for what they leave.
 void session::consider_askings() {
   const auto& limit = state_.settings();
   while (!askings_.empty()) {
-    model_asked& next = askings_.front();
+    asking& next = askings_.front();
     const auto& spent = state_.spent_on_models();
-    const bool fits = (limit.model_usd <= 0 || spent.usd + next.reserved_usd <= limit.model_usd) &&
-                      (limit.model_tokens == 0 || spent.tokens + next.reserved_tokens <= limit.model_tokens);
-    if (!fits && asked_ > 0)
+    bool fits = affordable({next.what.reserved_tokens, next.what.reserved_usd});
+    if (!fits && !asked_.empty())
       return;
-    const auto number = next.number;
-    const auto step = next.step;
+    if (!fits && next.least && affordable(*next.least)) { // all that is left
+      fits = true;
+      if (limit.model_tokens > 0)
+        next.what.reserved_tokens = std::min(next.what.reserved_tokens, limit.model_tokens - spent.tokens);
+      if (limit.model_usd > 0)
+        next.what.reserved_usd = std::min(next.what.reserved_usd, limit.model_usd - spent.usd);
+    }
+    const auto number = next.what.number;
+    const auto step = next.what.step;
     if (!fits) {
       emit(refuse_asking{number, step, {errc::budget, "the session's limit for models (" + std::to_string(limit.model_usd) + " USD, " +
                                                         std::to_string(limit.model_tokens) + " tokens; 0: none) leaves no room for another request"}});
     } else if (state_.open().contains(number)) {
-      next.at_ms = now_.unix_ms;
-      append(std::move(next));
-      ++asked_;
-      emit_durable(permit_asking{number, step});
+      const model_spending reserved{next.what.reserved_tokens, next.what.reserved_usd};
+      next.what.at_ms = now_.unix_ms;
+      append(std::move(next.what));
+      asked_.emplace(number, step);
+      emit_durable(permit_asking{number, step, reserved});
     }
     askings_.pop_front();
   }
@@ -231,9 +255,44 @@ void session::on(replied&& in) {
   if (over_ || !state_.is_open() || !state_.awaits_model(in.what.number, in.what.step))
     return;
   in.what.at_ms = now_.unix_ms;
+  asked_.erase({in.what.number, in.what.step});
   append(std::move(in.what));
-  asked_ -= asked_ > 0;
   consider_askings();
+}
+
+void session::on(wrote&& in) {
+  auto open = state_.open().find(in.number);
+  if (over_ || open == state_.open().end() || open->second.what)
+    return; // withdrawn, or answered twice: what was reserved for it counts
+  const auto before = open->second.said; // of an earlier life: it is in the log
+  std::erase_if(in.what.said, [before](const model_exchange& each) { return each.said.step < before; });
+  // Repairs first: the answer that releases what was reserved for all of them comes last, so that a log that ends between says too much, never too little.
+  for (model_exchange& each : in.what.said) {
+    each.asked.number = each.said.number = in.number;
+    each.asked.step = each.said.step;
+    each.asked.synthesizer = open->second.synthesizer;
+    each.asked.at_ms = each.said.at_ms = now_.unix_ms;
+    if (state_.awaits_model(in.number, each.said.step))
+      continue;
+    each.asked.reserved_tokens = each.said.used.input + each.said.used.output;
+    each.asked.reserved_usd = each.said.cost_usd;
+    append(std::move(each.asked));
+  }
+  for (model_exchange& each : in.what.said)
+    if (state_.awaits_model(in.number, each.said.step))
+      append(std::move(each.said));
+  forget_askings(in.number);
+  consider_askings();
+  if (in.what.what)
+    take_candidate({in.number, std::move(*in.what.what), std::move(in.what.edge), std::move(in.agent), in.moves});
+  else
+    take_failure(in.number, {in.what.failed, std::move(in.what.failure)});
+  emit_durable(acknowledge_writing{in.number});
+}
+
+void session::forget_askings(node_number n) {
+  std::erase_if(askings_, [n](const asking& a) { return a.what.number == n; });
+  std::erase_if(asked_, [n](const auto& each) { return each.first == n; });
 }
 
 void session::on(evaluated&& in) {
@@ -335,10 +394,18 @@ void session::request_synthesis(node_number n) {
     if (p != no_node)
       ask.parents.push_back(p);
   open_since_[n] = now_.steady_s;
-  if (ask.synthesizer == "generator")
+  if (ask.synthesizer == "generator" && !is_written_elsewhere(ask.synthesizer))
     emit(std::move(ask)); // costs nothing to repeat after a crash
   else
     emit_durable(std::move(ask)); // an answer that is paid for must find its proposal
+}
+
+bool session::is_written_elsewhere(const std::string& synthesizer) const {
+  const auto& settings = state_.settings();
+  for (std::size_t i = 0; i < settings.written_on.size() && i < settings.synthesizers.size(); ++i)
+    if (settings.synthesizers[i] == synthesizer)
+      return !settings.written_on[i].empty();
+  return false;
 }
 
 void session::request_evaluation(node_number n) {
@@ -353,6 +420,7 @@ void session::close(node_number n, std::string reason) {
   open_since_.erase(n);
   anchors_.erase(n);
   append(proposal_closed{n, std::move(reason)});
+  forget_askings(n);
 }
 
 void session::withdraw_open(const std::string& reason) {

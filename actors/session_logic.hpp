@@ -7,12 +7,14 @@
 
 #include "actors/session_state.hpp"
 #include "protocol/event.hpp"
+#include "protocol/writing.hpp"
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -36,8 +38,11 @@ struct resumed { std::optional<budget_changed> budget = std::nullopt; /* a new o
 struct synthesized { node_number number = 0; candidate what; transformation edge; };
 /// errc::refused: this neighbourhood has nothing new; anything else is a failure of the synthesizer.
 struct synthesis_failed { node_number number = 0; error why; };
-/// A synthesizer wants to ask a model: answered by permit_asking, once that is durable, or by refuse_asking.
-struct asking { model_asked what; };
+/// A synthesizer wants to ask a model: answered by permit_asking, once that is durable, or by refuse_asking. One that migrates asks once for all
+/// requests of the proposal, and makes do with as little as `least`.
+struct asking { model_asked what; std::optional<model_spending> least = std::nullopt; };
+/// What a synthesizer that migrated came to: its requests are logged, then its candidate, or why there is none.
+struct wrote { node_number number = 0; written what; std::string agent; std::uint32_t moves = 0; };
 /// What the model said.
 struct replied { model_answered what; };
 /// `outcome::infrastructure` in it counts as evaluation_failed.
@@ -59,7 +64,7 @@ struct cancel {};
 /// A part was restarted by its supervisor and lost the work for these proposals: they are asked again.
 struct restarted { std::string actor; std::string reason; std::vector<node_number> lost; };
 
-using input = std::variant<opened, resumed, synthesized, synthesis_failed, asking, replied, evaluated, evaluation_failed, late, verified, verification_failed, stored,
+using input = std::variant<opened, resumed, synthesized, synthesis_failed, asking, replied, wrote, evaluated, evaluation_failed, late, verified, verification_failed, stored,
                            broken, tick, pause, cancel, restarted>;
 
 // ---- effects, in the order in which they are to be carried out ----
@@ -76,8 +81,8 @@ struct ask_synthesis {
   std::string synthesizer;
   bool unprimed = false;            // without the skills that the session began with
 };
-/// The request may leave: that it does is in the log.
-struct permit_asking { node_number number = 0; std::uint32_t step = 0; };
+/// The request may leave: that it does is in the log, with what is reserved for it.
+struct permit_asking { node_number number = 0; std::uint32_t step = 0; model_spending reserved; };
 /// It would pass the session's limits.
 struct refuse_asking { node_number number = 0; std::uint32_t step = 0; error why; };
 struct ask_evaluation { node_number number = 0; std::uint32_t attempt = 0; candidate_ptr what;
@@ -91,8 +96,8 @@ struct ask_verification {
   double limit_s = 0;               // what the session has left for it
   std::uint64_t seed = 0;
 };
-/// Nobody waits for this proposal's answer any more.
-struct withdraw { node_number number = 0; };
+/// Nobody waits for this proposal's answer any more, or (`comes_back`: the session is paused) not now.
+struct withdraw { node_number number = 0; bool comes_back = false; };
 /// Delivered to the tree nodes of `number` and its parents: one attempt's place in history. `ordinal` counts the session's results from 1;
 /// `draw_context` sees those with ordinal <= results_seen.
 struct remember {
@@ -105,6 +110,8 @@ struct remember {
 };
 /// An evaluation was counted and is durable: its result may be acknowledged to the agent.
 struct acknowledge { node_number number = 0; std::uint32_t attempt = 0; };
+/// What came of `wrote` is durable: likewise.
+struct acknowledge_writing { node_number number = 0; };
 struct show_progress {
   std::string phase;                // "calibrating", "searching", "verifying", "done"
   std::uint32_t evaluations = 0;
@@ -121,7 +128,7 @@ struct show_progress {
 /// no result (budget: nothing passed in time; synthesizer: no plain loop nest; infrastructure; the store's own error).
 struct finish { session_finished what; std::optional<leader_verified> verdict; std::optional<error> failure; };
 
-using effect = std::variant<append_event, ask_synthesis, permit_asking, refuse_asking, ask_evaluation, ask_verification, withdraw, remember, acknowledge, show_progress, finish>;
+using effect = std::variant<append_event, ask_synthesis, permit_asking, refuse_asking, ask_evaluation, ask_verification, withdraw, remember, acknowledge, acknowledge_writing, show_progress, finish>;
 
 /// What the log and the tree nodes hear of node `n`'s counted result; the same live and when histories are rebuilt from the log.
 remember memory_of(const tree& t, node_number n, outcome result);
@@ -159,6 +166,7 @@ private:
   void on(synthesis_failed&& in);
   void on(asking&& in);
   void on(replied&& in);
+  void on(wrote&& in);
   void on(evaluated&& in);
   void on(evaluation_failed&& in);
   void on(late&& in);
@@ -172,6 +180,11 @@ private:
   void on(restarted&& in);
 
   void consider_askings();                 // those that wait for others to be cheaper than reserved
+  [[nodiscard]] bool affordable(model_spending what) const;
+  [[nodiscard]] bool is_written_elsewhere(const std::string& synthesizer) const;
+  void take_candidate(candidate_added what);
+  void take_failure(node_number n, const error& why);
+  void forget_askings(node_number n);      // of a proposal that is answered or closed
   void pause_for(std::string reason, std::optional<error> failure);
   [[nodiscard]] std::string next_synthesizer(node_number n) const; // "": none can be asked any more
   void append(event e);                    // fold, then out
@@ -226,8 +239,8 @@ private:
   double last_verify_s_ = 0;               // how long the last verification took
   double candidate_cost_s_ = 0;            // running mean of wall time from proposal to result
   std::map<node_number, double> open_since_; // open proposals of this life
-  std::deque<model_asked> askings_;         // that found no room beside those under way
-  std::uint32_t asked_ = 0;                 // models asked in this life, not answered
+  std::deque<asking> askings_;              // that found no room beside those under way
+  std::set<std::pair<node_number, std::uint32_t>> asked_; // models asked in this life, not answered
   std::map<node_number, std::string> anchors_; // what each open evaluation is timed against
 };
 

@@ -259,6 +259,8 @@ void session_state::on(const model_answered& e) {
   models_.usd += e.cost_usd - reserved->second.most.usd;
   record_of(synthesizers_, reserved->second.synthesizer).cost_usd += e.cost_usd;
   reserved_.erase(reserved);
+  if (auto open = open_.find(e.number); open != open_.end())
+    open->second.said = std::max(open->second.said, e.step + 1);
 }
 
 void session_state::on(const actor_restarted&) {}

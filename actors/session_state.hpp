@@ -40,6 +40,7 @@ struct open_proposal {
   std::uint32_t results_seen = 0;
   bool unprimed = false;
   bool single_step = false;              // its edge is one transformation
+  std::uint32_t said = 0;                // steps of it that a model answered, or did not: the next one's number
 };
 
 /// How reasons of proposal_closed and evaluation_discarded begin: the fold reads them.

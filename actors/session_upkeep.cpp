@@ -2,6 +2,7 @@
 #include "actors/session.hpp"
 #include "actors/model_synthesizer.hpp"
 #include "actors/synthesizer.hpp"
+#include "actors/synthesizer_proxy.hpp"
 #include "actors/tree_node.hpp"
 
 #include <algorithm>
@@ -54,14 +55,14 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
     auto place = search::memory_of(tree, recorded->number, recorded->what.result);
     results[recorded->number] = make_memory(recorded->number, place.ordinal, from->what.printed_from.value_or(schedule{}), from->edge,
                                             recorded->what.result, place.gain, place.speedup, recorded->what.diagnosed,
-                                            models_.empty() ? nullptr : std::make_shared<const candidate>(from->what),
-                                            models_.empty() ? nullptr : std::make_shared<const evaluation>(recorded->what));
+                                            models_take_part_ ? std::make_shared<const candidate>(from->what) : nullptr,
+                                            models_take_part_ ? std::make_shared<const evaluation>(recorded->what) : nullptr);
     by_ordinal.push_back(results[recorded->number]);
   }
   for (const auto& [number, from] : added) // open ones: what their evaluation will add to
     if (!results[number] && logic_.state().open().contains(number))
       attempted_.try_emplace(number, attempted{from->what.printed_from.value_or(schedule{}), from->edge, nullptr,
-                                             models_.empty() ? nullptr : std::make_shared<const candidate>(from->what)});
+                                             models_take_part_ ? std::make_shared<const candidate>(from->what) : nullptr});
   std::vector<history_ptr> links(tree.size());
   std::vector<child_history> children(tree.size());
   for (node_number n = 0; n < tree.size(); ++n)
@@ -82,13 +83,31 @@ void session_shell::rebuild_nodes(const std::vector<event>& events, const std::v
 
 // ---- supervision
 
+/// A model that this process does not have migrates to whoever has it; so does what the settings send away.
+void session_shell::choose_writers() {
+  const auto& settings = parts_.record->opening.settings;
+  for (std::size_t i = 0; i < settings.synthesizers.size(); ++i) {
+    const std::string& name = settings.synthesizers[i];
+    const std::string label = i < settings.written_on.size() ? settings.written_on[i] : "";
+    const bool is_model = name != "generator";
+    models_take_part_ = models_take_part_ || is_model;
+    if (is_model || !label.empty())
+      writers_.push_back({name, !label.empty() || (parts_.engine.models && !parts_.engine.models->has(name)), label});
+  }
+}
+
 void session_shell::spawn_synthesizer(std::size_t slot) {
   synthesizer_parts parts{parts_.engine.make_generator, subject_, parts_.record->opening.on, parts_.engine.compiler, known_,
                           std::make_shared<const std::vector<skill>>(parts_.record->opening.skills), parts_.record->opening.policy_model};
-  const auto generators = synthesizers_.size() - models_.size();
-  if (slot >= generators) {
-    model_synthesizer_parts asks{std::move(parts), models_[slot - generators], parts_.record->session, parts_.record->opening.hardware, parts_.engine.models};
-    synthesizers_[slot] = self_->spawn<caf::monitored + caf::detached>(model_synthesizer, std::move(asks));
+  if (slot >= generators()) {
+    const writer& w = writers_[slot - generators()];
+    model_synthesizer_parts asks{std::move(parts), w.name, parts_.record->session, parts_.record->opening.hardware, parts_.engine.models};
+    if (!w.migrates)
+      synthesizers_[slot] = self_->spawn<caf::monitored + caf::detached>(model_synthesizer, std::move(asks));
+    else
+      synthesizers_[slot] = self_->spawn<caf::monitored + caf::detached>(
+        synthesizer_proxy, synthesizer_proxy_parts{std::move(asks), w.label, parts_.record->opening.settings, parts_.dispatcher, parts_.engine.unserved_limit_s,
+                                                   parts_.engine.home_wait_s});
     return;
   }
   synthesizers_[slot] = parts_.engine.detach_synthesizers
@@ -127,6 +146,8 @@ void session_shell::lost(const caf::down_msg& down) {
 }
 
 void session_shell::synthesizer_lost(std::size_t slot, const std::string& reason) {
+  if (slot >= generators() && writers_[slot - generators()].migrates) // what it had away: whoever has it keeps it, and is asked again
+    self_->send(parts_.dispatcher, withdraw_owner{parts_.record->session, true});
   spawn_synthesizer(slot);
   synthesizer_died_of_ = reason;
   std::vector<node_number> unanswered;

@@ -7,6 +7,7 @@
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "scheduler/host_models.hpp"
 #include "scheduler/target_description.hpp"
 
 #include <CLI/CLI.hpp>
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <poll.h>
 #include <string>
@@ -63,9 +65,10 @@ int main(int argc, char** argv) {
   if (agent::answer_device_search(argc, argv))
     return 0;
   std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
-  unsigned compile_slots = 0, device_slots = 1, cache_gib = 4, piece_kib = limits::piece_bytes >> 10;
+  unsigned compile_slots = 0, device_slots = 1, cache_gib = 4, piece_kib = limits::piece_bytes >> 10, writing_slots = 1;
   bool compile_elsewhere = false, compile_only = false;
-  std::vector<std::string> described;
+  std::vector<std::string> described, labels;
+  scheduler::host_models_options writes;
   CLI::App app("Serves a kevolve scheduler with this host's devices.", "kevolve-agent");
   app.add_option("--scheduler", scheduler, "where it listens")->type_name("tcp://HOST:PORT")->required();
   app.add_option("--key", key_path, "an agent's key file (kevolve keys new NAME --role agent)")->type_name("FILE")->required();
@@ -81,6 +84,10 @@ int main(int argc, char** argv) {
   app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
   app.add_option("--require-sandbox", sandbox, "full: refuse to start where a layer is missing")->check(CLI::IsMember({"any", "full"}));
   app.add_option("--device", described, "a device that kevolve does not know, by the file that describes it; may be given again")->type_name("FILE.toml")->expected(1)->take_all();
+  app.add_option("--models", writes.file, "models that write candidates on this host: [llm.providers.X] and [[llm.models]] as in config.toml; their keys stay here")->type_name("FILE.toml");
+  app.add_flag("--generator", writes.generator, "the generator writes on this host, too");
+  app.add_option("--writing-slots", writing_slots, "candidates that they write at once")->type_name("N")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_option("--label", labels, "what sessions may choose this agent by (--synthesizer NAME@LABEL), besides its name; may be given again")->type_name("LABEL")->expected(1)->take_all();
   CLI11_PARSE(app, argc, argv);
 
   // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
@@ -137,8 +144,20 @@ int main(int argc, char** argv) {
     say("spool: " + remark);
   if (const std::size_t kept = (*spool)->prints().size())
     say("spool: " + std::to_string(kept) + " answers that no scheduler has counted");
+  writes.slots = writing_slots;
+  const auto env = [](const std::string& variable) -> std::optional<std::string> {
+    const char* value = std::getenv(variable.c_str());
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  };
+  auto writer = scheduler::open_host_models(writes, env, **host);
+  if (!writer)
+    return failed(writer.error());
+  if (*writer)
+    for (const auto& each : (*writer)->offers())
+      say(whole + " writes candidates as " + each.name + (each.provider.empty() ? "" : " (" + each.provider + ")"));
   std::jthread calibration; // ends after the service, which ends what it waits for
-  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10});
+  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10},
+                                      {*writer, labels});
   if (!service)
     return failed(service.error());
   if (bare && !calibrated)

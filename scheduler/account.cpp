@@ -41,6 +41,11 @@ public:
     node_account& n = node(e.number);
     n.candidate = e.what.id;
     n.edge = e.edge;
+    n.agent = e.agent;
+    n.moves = e.moves;
+    if (!e.agent.empty())
+      ++into_.written_on[e.agent];
+    into_.moved += e.moves > 0;
     if (e.what.printed_from) {
       n.strategy = strategy_of(*e.what.printed_from);
       n.schedule_text = to_string(*e.what.printed_from);

@@ -20,6 +20,8 @@ struct node_account {
   memory_operator memory = memory_operator::inherit;
   std::string prior;
   std::string synthesizer;
+  std::string agent;                // that it was written on; "": the scheduler, or this host
+  std::uint32_t moves = 0;          // agents that had it before and gave nothing
   candidate_id candidate;           // "": the proposal brought none
   transformation edge;
   std::string strategy;
@@ -60,6 +62,8 @@ struct session_account {
   std::optional<session_finished> finished;
   stage_times spent;                // summed over evaluations and verifications
   model_account models;
+  std::map<std::string, std::uint32_t> written_on; // candidates by the agent that they were written on; empty: all were written here
+  std::uint32_t moved = 0;          // of them: came from another agent than had them first
   std::vector<known_synthesizer> synthesizers; // what came of each one's proposals
   double wall_s = 0;                // of all lives
   double cpu_s = 0;

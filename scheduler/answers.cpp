@@ -100,7 +100,7 @@ object lineage_object(const session_account& of, node_number number) {
   object steps = object::array();
   for (const node_account* n : lineage(of, number))
     steps.push_back({{"number", n->number}, {"candidate", n->candidate}, {"parents", n->parents}, {"memory", std::string(to_string(n->memory))},
-                     {"prior", n->prior}, {"kind", n->edge.kind}, {"summary", n->edge.summary}, {"reason", n->edge.reason},
+                     {"prior", n->prior}, {"written_on", n->agent.empty() ? object(nullptr) : object(n->agent)}, {"moves", n->moves}, {"kind", n->edge.kind}, {"summary", n->edge.summary}, {"reason", n->edge.reason},
                      {"outcome", n->result ? object(std::string(to_string(*n->result))) : object(nullptr)}, {"gain", known(n->gain)},
                      {"over_plain", known(n->over_root)}, {"latency_s", known(n->latency_s)}});
   return steps;
@@ -147,6 +147,12 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["synthesizers"] = object::array();
   for (const known_synthesizer& s : of.synthesizers)
     answer["synthesizers"].push_back({{"name", s.name}, {"proposals", s.record.proposals}, {"passed", s.record.passed}, {"gains", s.record.gains}, {"cost_usd", s.record.cost_usd}});
+  if (!of.written_on.empty()) {
+    answer["written_on"] = object::object();
+    for (const auto& [agent, candidates] : of.written_on)
+      answer["written_on"][agent] = candidates;
+    answer["moved"] = of.moved;
+  }
   answer["discarded"] = of.discarded;
   answer["resumed"] = of.resumed;
   answer["lineage"] = of.best ? lineage_object(of, *of.best) : object::array();

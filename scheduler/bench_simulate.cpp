@@ -37,12 +37,13 @@ result<int> bench_simulate(context& in, const simulate_options& options) {
   if (options.replay)
     return replay(in, *options.replay);
   const auto began = std::chrono::steady_clock::now();
-  std::uint64_t seeds = 0, leases = 0, faults = 0, least_leases = ~0ull, least_faults = ~0ull, hash = 0, sessions = 0, lives = 0;
+  std::uint64_t seeds = 0, leases = 0, writings = 0, faults = 0, least_leases = ~0ull, least_faults = ~0ull, hash = 0, sessions = 0, lives = 0;
   double simulated_s = 0;
   ordered_json violations = ordered_json::array();
   for (; seeds < options.seeds && in.signals.received() == 0; ++seeds) {
     const auto got = simulation::simulate(options.from + seeds);
     leases += got.leases;
+    writings += got.writings;
     faults += got.faults;
     sessions += got.sessions;
     lives += got.scheduler_lives + got.agent_lives;
@@ -60,8 +61,8 @@ result<int> bench_simulate(context& in, const simulate_options& options) {
   const double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   const double rate = wall_s > 0 ? static_cast<double>(seeds) / wall_s : 0;
   in.out.answer(ordered_json{{"seeds", seeds}, {"from", options.from}, {"violations", violations}, {"seeds_per_s", rate}, {"wall_s", wall_s}, {"simulated_s", simulated_s}, {"sessions", sessions},
-                             {"leases", leases}, {"faults", faults}, {"least_leases", least_leases}, {"least_faults", least_faults}, {"process_lives", lives}, {"trace_hash", fmt::format("{:016x}", hash)}}.dump(2));
-  in.out.say(fmt::format("{} seeds: {} violations; {:.0f} seeds/s on one core; {} leases, {} faults, {:.1f} h simulated; traces {:016x}\n", seeds, violations.size(), rate, leases, faults,
+                             {"leases", leases}, {"writings", writings}, {"faults", faults}, {"least_leases", least_leases}, {"least_faults", least_faults}, {"process_lives", lives}, {"trace_hash", fmt::format("{:016x}", hash)}}.dump(2));
+  in.out.say(fmt::format("{} seeds: {} violations; {:.0f} seeds/s on one core; {} leases, {} more to write, {} faults, {:.1f} h simulated; traces {:016x}\n", seeds, violations.size(), rate, leases, writings, faults,
                          simulated_s / 3600, hash));
   return in.signals.received() ? in.signals.exit_code() : violations.empty() ? 0 : 1;
 }

@@ -61,7 +61,7 @@ private:
   /// Options that decide how a session searches, wherever it runs.
   void add_search_settings(CLI::App& of) {
     setting(of, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
-    setting(of, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the config.toml of the host that searches, joined by commas")->type_name("NAME");
+    setting(of, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the config.toml of the host that searches or at an agent of its scheduler, joined by commas; NAME@LABEL: on agents of that label or name (any: all)")->type_name("NAME");
     setting(of, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
     setting(of, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");
     setting(of, "--evaluations", "evaluations", "stop after so many")->type_name("N");

@@ -3,6 +3,7 @@
 
 #include "protocol/result.hpp"
 #include "protocol/event.hpp"
+#include "actors/runtime.hpp"
 #include "scheduler/context.hpp"
 
 #include <cstdint>
@@ -194,8 +195,9 @@ struct launch_options {
 };
 /// `agents launch`: agents on hosts behind ssh, or as a Slurm job. Exit 1 where a host failed.
 result<int> launch_agents(context& in, const launch_options& options);
-/// Gives a session the weights and limits that are configured for the models among its synthesizers. Errors: a name that is none.
-result<void> take_models(session_settings& to, const model_configuration& from);
+/// Gives a session the weights and limits that are configured for the models among its synthesizers, and splits NAME@LABEL into who writes and where:
+/// a model that is not configured here is looked for among `agents`. Errors: a name that is none, or that nobody of that label offers.
+result<void> take_models(session_settings& to, const model_configuration& from, const std::vector<agent_status>& agents = {});
 /// What the settings say of a session. Errors name the setting.
 result<session_settings> session_settings_of(const settings& from, std::vector<std::string> baselines);
 

@@ -7,6 +7,7 @@
 #include "node-agent/evaluate.hpp"
 #include "protocol/model_spending.hpp"
 #include "protocol/target_description.hpp"
+#include "scheduler/model_seats.hpp"
 #include "scheduler/settings.hpp"
 
 #include <memory>
@@ -14,18 +15,6 @@
 #include <vector>
 
 namespace kevolve::scheduler {
-
-struct model_configuration {
-  std::vector<llm::provider_settings> providers;
-  std::vector<llm::model_settings> models;
-  double session_usd = 0;        // what a session's models may cost at most; 0: no limit
-  std::uint64_t session_tokens = 0;
-  double day_usd = 0;            // likewise all sessions of a day (UTC)
-  std::uint64_t day_tokens = 0;
-
-  /// Names that --synthesizer takes besides "generator".
-  [[nodiscard]] std::vector<std::string> synthesizers() const;
-};
 
 /// `documents`: where the knowledge base lies. `evaluator` may be null: then nothing is compiled here before it is sent to an agent. Both must outlive the desk. What today's sessions
 /// spent so far is read from the store.

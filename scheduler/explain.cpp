@@ -5,7 +5,9 @@
 #include "scheduler/session_lookup.hpp"
 #include "scheduler/single_host.hpp"
 
+#include <cstdint>
 #include <fmt/format.h>
+#include <map>
 
 namespace kevolve::scheduler {
 
@@ -43,6 +45,10 @@ std::string explanation(const found_candidate& found, const style& how) {
   for (const node_account* step : lineage(found.in, found.number))
     if (!step->prior.empty())
       text += fmt::format("  step {} was shown {}\n", step->number, step->prior);
+  for (const node_account* step : lineage(found.in, found.number))
+    if (!step->agent.empty())
+      text += fmt::format("  step {} was written on {}{}\n", step->number, step->agent,
+                          step->moves > 0 ? fmt::format(", after {} other{} gave nothing", step->moves, step->moves == 1 ? "" : "s") : "");
   text += "\n" + how.strong("Why it is as fast as it is") + "\n" + diagnosis_report(n.diagnosed, how);
   if (found.in.verified && found.in.verified->number == found.number)
     text += "\n" + how.strong("Measured afresh") + "\n" +
@@ -52,16 +58,18 @@ std::string explanation(const found_candidate& found, const style& how) {
 
 /// Every request for the node's proposal with its answer, as the log has them.
 std::string conversation_of(const std::vector<event>& log, node_number number, const style& how) {
-  std::string text;
+  std::multimap<std::uint32_t, std::string> steps; // what was asked on an agent is logged all at once
   for (const event& e : log)
     if (const auto* asked = std::get_if<model_asked>(&e); asked && asked->number == number) {
-      text += "\n" + how.strong(fmt::format("Asked {} ({}, step {})", asked->model, asked->role, asked->step)) + "\n";
-      text += asked->step == 0 ? asked->instructions + "\n" + asked->turns.front() : asked->turns.back();
+      steps.emplace(asked->step, "\n" + how.strong(fmt::format("Asked {} ({}, step {})", asked->model, asked->role, asked->step)) + "\n" +
+                                   (asked->step == 0 ? asked->instructions + "\n" + asked->turns.front() : asked->turns.back()));
     } else if (const auto* said = std::get_if<model_answered>(&e); said && said->number == number) {
-      text += "\n" + how.strong(fmt::format("It said ({}, {} tokens read, {} written, {:.4f} USD, {:.1f} s)", said->stop, said->used.input, said->used.output, said->cost_usd,
-                                            said->seconds)) + "\n";
-      text += (said->failure.empty() ? said->text : "nothing: " + said->failure) + "\n";
+      steps.emplace(said->step, "\n" + how.strong(fmt::format("It said ({}, {} tokens read, {} written, {:.4f} USD, {:.1f} s)", said->stop, said->used.input, said->used.output, said->cost_usd,
+                                                              said->seconds)) + "\n" + (said->failure.empty() ? said->text : "nothing: " + said->failure) + "\n");
     }
+  std::string text;
+  for (const auto& [step, words] : steps)
+    text += words;
   return text.empty() ? "\nNo model was asked for it.\n" : text;
 }
 

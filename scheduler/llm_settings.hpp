@@ -2,7 +2,7 @@
 // the variable or the 0600 file that holds one. Pure. Any thread.
 #pragma once
 
-#include "scheduler/configured_models.hpp"
+#include "scheduler/model_seats.hpp"
 #include "scheduler/settings.hpp"
 
 namespace kevolve::scheduler {

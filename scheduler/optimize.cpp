@@ -13,8 +13,10 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 namespace kevolve::scheduler {
 
@@ -41,22 +43,66 @@ result<session_settings> session_settings_of(const settings& from, std::vector<s
   return chosen;
 }
 
-result<void> take_models(session_settings& to, const model_configuration& from) {
+namespace {
+
+/// Who may write as `name`, of the agents that a label allows.
+std::vector<writer_description> offers_of(const std::vector<agent_status>& agents, const std::string& name, const std::string& label) {
+  std::vector<writer_description> found;
+  for (const agent_status& a : agents)
+    if (label.empty() || label == "any" || label == a.name || std::find(a.labels.begin(), a.labels.end(), label) != a.labels.end())
+      for (const writer_description& w : a.writers)
+        if (w.name == name)
+          found.push_back(w);
+  return found;
+}
+
+error no_synthesizer(const std::string& name, const std::vector<std::string>& known, const std::vector<agent_status>& agents) {
+  std::string expected = "generator";
+  for (const std::string& each : known)
+    expected += ", " + each;
+  std::set<std::string> offered;
+  for (const agent_status& a : agents)
+    for (const writer_description& w : a.writers)
+      offered.insert(w.name + "@" + a.name);
+  for (const std::string& each : offered)
+    expected += ", " + each;
+  return {errc::configuration, fmt::format("synthesizer: found '{}', expected {}{}", name, expected,
+                                           known.empty() && offered.empty() ? " (models are configured by [llm.providers.X] and [[llm.models]] in config.toml, or by an agent's --models)" : "")};
+}
+
+} // namespace
+
+result<void> take_models(session_settings& to, const model_configuration& from, const std::vector<agent_status>& agents) {
   const std::vector<std::string> known = from.synthesizers();
-  bool weighted = false;
+  const auto is_here = [&](const std::string& name) { return name == "generator" || std::find(known.begin(), known.end(), name) != known.end(); };
+  bool weighted = false, migrates = false;
   std::vector<double> weights;
-  for (const std::string& name : to.synthesizers) {
-    if (name != "generator" && std::find(known.begin(), known.end(), name) == known.end()) {
-      std::string expected = "generator";
-      for (const std::string& each : known)
-        expected += ", " + each;
-      return error{errc::configuration, fmt::format("synthesizer: found '{}', expected {}{}", name, expected,
-                                                    known.empty() ? " (models are configured by [llm.providers.X] and [[llm.models]] in config.toml)" : "")};
+  std::vector<std::string> written_on;
+  for (std::string& name : to.synthesizers) {
+    std::string label;
+    if (const std::size_t at = name.rfind('@'); at != std::string::npos && !is_here(name) && offers_of(agents, name, "").empty()) { // some models have an @ in their names
+      label = name.substr(at + 1);
+      const std::string whole = std::exchange(name, name.substr(0, at));
+      if (label.empty() || offers_of(agents, name, label).empty())
+        return no_synthesizer(whole, known, agents);
     }
+    const auto offered = offers_of(agents, name, label);
+    if (!is_here(name) && offered.empty())
+      return no_synthesizer(name, known, agents);
+    if ((!label.empty() || !is_here(name)) && (from.session_usd > 0 || from.day_usd > 0))
+      for (const writer_description& w : offered)
+        if (!w.priced)
+          return error{errc::configuration, fmt::format("synthesizer '{}': an agent that offers it does not say what it costs, and [llm.budget] limits USD; expected price = {{ input = …, output = … }} "
+                                                        "in the agent's --models (0 for a local model)", name)};
+    if (std::count(to.synthesizers.begin(), to.synthesizers.end(), name) > 1)
+      return error{errc::usage, fmt::format("synthesizer: found '{}' twice, expected each once", name)};
+    migrates = migrates || !label.empty();
+    written_on.push_back(label);
     const auto model = std::find_if(from.models.begin(), from.models.end(), [&](const llm::model_settings& m) { return m.name == name; });
     weights.push_back(model == from.models.end() ? 1 : model->weight);
     weighted = weighted || weights.back() != 1;
   }
+  to.written_on = migrates ? std::move(written_on) : std::vector<std::string>();
   if (weighted)
     to.weights = std::move(weights);
   if (to.synthesizers != std::vector<std::string>{"generator"}) {

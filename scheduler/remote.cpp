@@ -104,9 +104,18 @@ result<std::string> watch(context& in, const remote_scheduler& at, const std::st
   return std::string("running");
 }
 
+/// "": all of it was written in the scheduler.
+std::string where_written(const object& shown) {
+  std::string agents;
+  if (shown.contains("written_on"))
+    for (const auto& [agent, candidates] : shown["written_on"].items())
+      agents += fmt::format("{}{} ({})", agents.empty() ? "; candidates written on " : ", ", agent, candidates.get<int>());
+  return agents;
+}
+
 std::string told(const object& shown) {
   const object best = shown.contains("best") && shown["best"].is_object() ? shown["best"] : object::object();
-  return fmt::format("{}: {}; {} evaluations; best {}\n", text_at(shown, "session"), text_at(shown, "stopped_by"), text_at(shown, "evaluations"),
+  return fmt::format("{}: {}; {} evaluations{}; best {}\n", text_at(shown, "session"), text_at(shown, "stopped_by"), text_at(shown, "evaluations"), where_written(shown),
                      best.contains("speedup") && best["speedup"].is_number() ? fmt::format("{} over {} (candidate {})", show_factor(best["speedup"]), text_at(best, "baseline"),
                                                                                           text_at(best, "candidate").substr(0, 12))
                                                                              : std::string("none verified"));
@@ -274,6 +283,13 @@ result<int> manage_agents(context& in, const std::string& action, const std::str
       devices += (devices.empty() ? "" : "; ") + text_at(d, "name") + " " + text_at(d, "model") + " (" + text_at(d, "trouble") + ")";
     if (!a.value("compiles", true))
       devices += a.value("compiled_elsewhere", false) ? "; no compiler: other agents compile for it" : "; no compiler, and nobody compiles for it: gets no candidates";
+    std::string writers;
+    for (const object& w : a.value("writers", object::array()))
+      writers += (writers.empty() ? "; writes as " : ", ") + text_at(w, "name");
+    if (!writers.empty())
+      devices += writers + fmt::format(" ({} of {})", text_at(a, "writing"), text_at(a, "writing_slots"));
+    for (const object& label : a.value("labels", object::array()))
+      devices += "; " + label.get<std::string>();
     shown.add({text_at(a, "agent"), text_at(a, "state"), fmt::format("{} of {}", text_at(a, "leases"), text_at(a, "credit")), show_duration(a.value("silent_s", 0.0)) + " ago", devices});
   }
   in.out.answer(all.dump(2));

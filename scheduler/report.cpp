@@ -71,6 +71,12 @@ std::string how_it_ended(const session_account& of, const report_facts& facts) {
   if (of.models.asked > 0)
     text += fmt::format("models were asked {} times{}: {} tokens, {:.4f} USD\n", of.models.asked, of.models.failed ? fmt::format(" ({} failed)", of.models.failed) : "",
                         of.models.tokens, of.models.usd);
+  if (!of.written_on.empty()) {
+    std::string agents;
+    for (const auto& [agent, candidates] : of.written_on)
+      agents += fmt::format("{}{} ({})", agents.empty() ? "" : ", ", agent, candidates);
+    text += fmt::format("candidates were written on {}{}\n", agents, of.moved ? fmt::format("; {} of them went there from an agent that gave nothing", of.moved) : "");
+  }
   return text;
 }
 

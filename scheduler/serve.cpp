@@ -263,7 +263,8 @@ private:
       KEVOLVE_TRY_VOID(memory_.health()); // an answer must not wait for as long as the disk is full
     if (asked.session) {
       KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
-      KEVOLVE_TRY_VOID(take_models(asked.session->settings, in_.models)); // models are the scheduler's: names, weights and limits
+      KEVOLVE_TRY(agents, engine_.agents());
+      KEVOLVE_TRY_VOID(take_models(asked.session->settings, in_.models, agents)); // names, weights and limits are the scheduler's, or an agent's
     }
     if (asked.what == "submit" && asked.session) {
       const std::string name = asked.session->subject.op.name;
@@ -338,8 +339,12 @@ private:
       object found = object::array();
       for (const found_device& d : a.found)
         found.push_back(found_answer(d));
+      object writers = object::array();
+      for (const writer_description& w : a.writers)
+        writers.push_back({{"name", w.name}, {"model", w.model}, {"provider", w.provider}});
       rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", a.draining ? "draining" : "working"}, {"leases", a.leases}, {"credit", a.credit},
-                      {"silent_s", a.silent_s}, {"compiles", a.compiles}, {"compiled_elsewhere", !a.compiles && a.served}, {"toolchains", a.toolchains}, {"devices", devices}, {"found", found}});
+                      {"silent_s", a.silent_s}, {"compiles", a.compiles}, {"compiled_elsewhere", !a.compiles && a.served}, {"toolchains", a.toolchains}, {"devices", devices}, {"found", found},
+                      {"writers", writers}, {"writing", a.writes}, {"writing_slots", a.writing_slots}, {"labels", a.labels}});
     }
     return rows;
   }
@@ -375,8 +380,7 @@ result<int> serve(context& in, const serve_options& options) {
   how.security = security;
   how.agent_wait_s = 2;
   how.unserved_limit_s = unserved_limit_s;
-  if (!in.models.synthesizers().empty())
-    how.models = open_models(in.models, {in.env, nullptr}, in.configured, *memory, nullptr);
+  how.models = open_models(in.models, {in.env, nullptr}, in.configured, *memory, nullptr); // agents' models are told what its documents say, too
   how.policy_model = policy_source(in.configured);
   KEVOLVE_TRY(engine, runtime::start(*memory, how));
   {

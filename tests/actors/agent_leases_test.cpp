@@ -41,6 +41,20 @@ TEST_CASE("a grant starts once, however often it arrives") {
   CHECK(count<lease_accepted>(again) == 1);
 }
 
+TEST_CASE("a grant that comes late, after its lease has ended, begins nothing again; a newer one does") {
+  agent_leases leases(8);
+  leases.granted(grant("a", 1), t0);
+  leases.finished("a", 1, std::string("x"), t0);
+  leases.acknowledged({"a", 1});
+  CHECK(leases.granted(grant("a", 1), t0).empty());
+  leases.granted(grant("b", 3), t0);
+  leases.cancelled({"b", 3});
+  CHECK(leases.granted(grant("b", 3), t0).empty());
+  CHECK(leases.granted(grant("b", 2), t0).empty());
+  CHECK(leases.held() == 0);
+  CHECK(count<start_work>(leases.granted(grant("b", 4), t0)) == 1);
+}
+
 TEST_CASE("an answer is repeated until it is acknowledged, and only once each five seconds") {
   agent_leases leases(8);
   leases.granted(grant("a", 1), t0);

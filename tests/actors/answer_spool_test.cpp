@@ -49,6 +49,23 @@ evaluate_work some_work() {
 
 } // namespace
 
+TEST_CASE("what was written is kept like what was measured, with what it cost") {
+  folder in;
+  written writing;
+  writing.print = "w";
+  writing.what.emplace();
+  writing.what->author = "small";
+  writing.said.resize(1);
+  writing.said[0].said.cost_usd = 0.25;
+  REQUIRE(opened(in)->keep("w", writing));
+  const auto got = opened(in)->find("w");
+  REQUIRE(got);
+  const auto* same = std::get_if<written>(&*got);
+  REQUIRE(same);
+  CHECK(same->what->author == "small");
+  CHECK(same->said.at(0).said.cost_usd == 0.25);
+}
+
 TEST_CASE("an answer is there after the agent started again, until it is forgotten") {
   folder in;
   {
@@ -62,8 +79,8 @@ TEST_CASE("an answer is there after the agent started again, until it is forgott
     CHECK(spool->prints() == std::vector<std::string>{"second", "first"});
     auto got = spool->find("first");
     REQUIRE(got);
-    CHECK(got->candidate == "a");
-    CHECK(got->log == "the log of a");
+    CHECK(std::get<evaluation>(*got).candidate == "a");
+    CHECK(std::get<evaluation>(*got).log == "the log of a");
     CHECK_FALSE(spool->find("third"));
     spool->forget("first");
     CHECK_FALSE(spool->find("first"));

@@ -355,6 +355,11 @@ TEST_CASE("a provider that is not there pauses the session with its reason, resu
 
 TEST_CASE("a synthesizer that is not configured is named") {
   model_world world;
+  world.engine.reset();
+  world.agent.reset();
+  world.parts.unserved_limit_s = 0.1;
+  world.start_engine();
+  world.start_agent();
   auto end = world.search(by_model(10, {"large"}));
   REQUIRE(end.failure);
   CHECK(end.failure->message.find("no synthesizer large") != std::string::npos);

@@ -165,6 +165,7 @@ private:
   void carry_out(withdraw&&) {}
   void carry_out(remember&&) {}
   void carry_out(acknowledge&&) {}
+  void carry_out(acknowledge_writing&&) {}
   void carry_out(show_progress&& p) { shown.push_back(std::move(p)); }
   void carry_out(finish&& f) { ended = std::move(f); }
   double spread(double s, rng& draw) { return how_.slow_factor <= 1 ? s : s * (1 + (how_.slow_factor - 1) * draw.uniform()); }

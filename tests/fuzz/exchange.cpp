@@ -1,6 +1,7 @@
 // Sequences of messages, and of the clock, into the scheduler's dispatcher and an agent's job table, both as they are. What always holds: the counts
-// add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it. The same into what
-// an agent has compiled and fetched elsewhere: each thing that it asks for ends at most once, and bytes that come are those that were named.
+// add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it; what is paid for is
+// leased once for each permission, but to whoever has it. The same into what an agent has compiled and fetched elsewhere: each thing that it asks for ends
+// at most once, and bytes that come are those that were named.
 #include "actors/agent_leases.hpp"
 #include "actors/compile_desk.hpp"
 #include "actors/dispatch_logic.hpp"
@@ -33,7 +34,7 @@ public:
   void act(script& in) {
     const std::string agent = "a" + std::to_string(in.next() % 4), task = "t" + std::to_string(in.next() % 16);
     const std::uint64_t epoch = in.next() % 6;
-    switch (in.next() % 12) {
+    switch (in.next() % 15) {
       case 0: case 1: {
         dispatch::submit s;
         s.task = task, s.owner = "s" + std::to_string(epoch % 3), s.priority = static_cast<int>(epoch % 2), s.on = {"cpu", "", "cpp"}, s.limit_s = 1 + static_cast<double>(in.next() % 60);
@@ -52,10 +53,22 @@ public:
         h.machine = "x86_64", h.libc = 2036 + in.next() % 2;
         if (h.compiles && in.next() % 2)
           h.toolchains = {in.next() % 2 ? "g++ 12.2.0" : "g++ 13.1.0"};
+        if (in.next() % 2) {
+          h.writers.resize(1);
+          h.writers[0].name = "small";
+          h.writing_slots = in.next() % 3;
+          h.labels = {"l" + std::to_string(in.next() % 2)};
+        }
         return step(dispatch::hello{agent, h, in.next() % 2 ? std::vector<std::string>{task, "t3"} : std::vector<std::string>{}});
       }
       case 4: return step(dispatch::heartbeat{agent});
-      case 5: step(dispatch::withdraw{task}); epochs_.erase(task); return; // its name may come again
+      case 5: {
+        const bool keeps = in.next() % 4 == 0;
+        if (keeps)
+          held_.erase(task); // nobody is told
+        step(dispatch::withdraw{task, keeps});
+        return over(task);
+      }
       case 6: return step(dispatch::accepted{agent, task, epoch});
       case 7: return step(dispatch::finished{agent, task, epoch, in.next() % 4 == 0, "why"});
       case 8: {
@@ -64,6 +77,21 @@ public:
       }
       case 9: return in.next() % 2 ? step(dispatch::lost{agent, "gone"}) : step(dispatch::goodbye{agent, "bye"});
       case 10: return step(dispatch::drain{agent, 1});
+      case 11: case 12: {
+        if (logic_.knows(task))
+          return;
+        dispatch::submit s;
+        s.task = task, s.owner = "s" + std::to_string(epoch % 3), s.limit_s = 10, s.needs_device = s.needs_compiler = false, s.writer = in.next() % 8 ? "small" : "large";
+        s.label = in.next() % 4 ? "any" : "l0", s.paid = in.next() % 4 != 0, s.under_way = s.paid && in.next() % 4 == 0, s.holder = in.next() % 4 ? "" : agent;
+        if (s.paid)
+          paid_.insert(task);
+        else
+          paid_.erase(task);
+        if (s.paid && !s.under_way)
+          permits_.insert(task);
+        return step(s);
+      }
+      case 13: permits_.insert(task); step(dispatch::permit{task}); return;
       default:
         now_s_ += in.next() % 8 == 0 ? static_cast<double>(in.next()) : 0.1 * (in.next() % 40);
         return step(dispatch::tick{in.next() % 16 ? 0.0 : 3.0});
@@ -79,11 +107,14 @@ private:
     KEVOLVE_CHECK(t.leased == held_.size());
     for (int n = 0; n < 4; ++n)
       if (const auto standing = logic_.standing_of("a" + std::to_string(n)))
-        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit);
+        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit && standing->writes <= standing->writing_slots);
   }
   void on(const dispatch::grant& e) {
     KEVOLVE_CHECK(!held_.contains(e.lease) && e.epoch > epochs_[e.lease]);
     KEVOLVE_CHECK(e.deadline_s > 0);
+    KEVOLVE_CHECK(!e.kept || paid_.contains(e.lease));
+    if (paid_.contains(e.lease) && !e.kept)
+      KEVOLVE_CHECK(permits_.erase(e.lease) == 1);
     epochs_[e.lease] = e.epoch;
     held_[e.lease] = {e.agent, e.epoch};
   }
@@ -91,13 +122,18 @@ private:
     auto holder = held_.find(e.task);
     KEVOLVE_CHECK(holder != held_.end() && holder->second == std::pair(e.agent, e.epoch));
     held_.erase(holder);
-    epochs_.erase(e.task); // its name may come again
+    over(e.task);
+  }
+  void over(const std::string& task) { // its name may come again
+    epochs_.erase(task);
+    permits_.erase(task);
+    paid_.erase(task);
   }
   void on(const dispatch::revoke& e) { KEVOLVE_CHECK(held_.contains(e.lease)), held_.erase(e.lease); }
   void on(const dispatch::requeued& e) { held_.erase(e.task); }
   void on(const dispatch::give_up& e) {
     if (e.reason.find("already here") == std::string::npos)
-      held_.erase(e.task), epochs_.erase(e.task);
+      held_.erase(e.task), over(e.task);
   }
   template <class Other>
   void on(const Other&) {}
@@ -109,6 +145,7 @@ private:
   }()};
   std::map<std::string, std::pair<std::string, std::uint64_t>> held_;
   std::map<std::string, std::uint64_t> epochs_;
+  std::set<std::string> paid_, permits_;
   double now_s_ = 1;
 };
 

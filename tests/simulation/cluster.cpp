@@ -21,7 +21,8 @@ public:
     const std::size_t bare = std::min<std::size_t>(seed % 4, options.agents - 1);
     for (std::size_t n = 1; n <= options.agents; ++n)
       agents_.push_back(std::make_unique<simulated_agent>(
-        w_, books_, n, n > bare, options.bug, [this](std::size_t from, const std::string& identity, message what) { to_scheduler(from, identity, std::move(what)); }));
+        w_, books_, n, n > bare, options.bug, [this](std::size_t from, const std::string& identity, message what) { to_scheduler(from, identity, std::move(what)); },
+        [this](const std::string& session, std::uint64_t tokens) { scheduler_.paid(session, tokens); }));
     for (std::uint32_t i = 0; i < options.faults; ++i)
       due_.push_back(fate_.below(std::max<std::uint64_t>(1, options.leases * 9 / 10)));
     std::sort(due_.begin(), due_.end());
@@ -48,6 +49,7 @@ public:
     report_.trace_hash = w_.hash;
     report_.steps = w_.steps;
     report_.leases = books_.leases;
+    report_.writings = books_.writings;
     report_.counted = books_.counted;
     report_.compilations = books_.compilations;
     report_.sessions = static_cast<std::uint32_t>(scheduler_.sessions());
@@ -207,6 +209,8 @@ std::string to_string(planted bug) {
   case planted::ignores_deadlines: return "ignores_deadlines";
   case planted::shows_early: return "shows_early";
   case planted::loses_durable: return "loses_durable";
+  case planted::pays_unreserved: return "pays_unreserved";
+  case planted::forgets_written: return "forgets_written";
   }
   return "?";
 }

@@ -28,6 +28,30 @@ bool is_logged(const session_disk& disk, std::size_t events, node_number number,
   return false;
 }
 
+bool is_written(const session_disk& disk, std::size_t events, node_number number) {
+  return std::any_of(disk.log.begin(), disk.log.begin() + static_cast<std::ptrdiff_t>(events), [number](const event& e) {
+    const auto* added = std::get_if<candidate_added>(&e);
+    const auto* closed = std::get_if<proposal_closed>(&e);
+    return (added && added->number == number) || (closed && closed->number == number);
+  });
+}
+
+logged_tokens tokens_in(const session_disk& disk, std::size_t events) {
+  logged_tokens sum;
+  std::map<std::pair<node_number, std::uint32_t>, std::uint64_t> open;
+  for (std::size_t i = 0; i < events; ++i) {
+    if (const auto* asked = std::get_if<model_asked>(&disk.log[i])) {
+      sum.reserved += asked->reserved_tokens;
+      open[{asked->number, asked->step}] = asked->reserved_tokens;
+    } else if (const auto* said = std::get_if<model_answered>(&disk.log[i])) {
+      sum.reserved -= open[{said->number, said->step}];
+      open.erase({said->number, said->step});
+      sum.answered += said->used.input + said->used.output;
+    }
+  }
+  return sum;
+}
+
 void ledger::joined(const std::string& identity) {
   require(identities_.insert(identity).second, "I4 fencing", [&] { return "the identity " + identity + " is used a second time"; });
 }
@@ -38,8 +62,17 @@ void ledger::granted(const dispatch::grant& what) {
   auto& newest = epochs_[what.lease];
   require(what.epoch > newest, "I4 fencing", [&] { return what.lease + " is leased with epoch " + std::to_string(what.epoch) + " after " + std::to_string(newest); });
   newest = what.epoch;
-  leases_[what.lease] = {what.agent, what.epoch};
-  ++(is_compilation(what.lease) ? compilations : leases);
+  leases_[what.lease] = {what.agent, what.epoch, what.kept};
+  ++(is_compilation(what.lease) ? compilations : is_writing(what.lease) ? writings : leases);
+}
+
+void ledger::spent(const std::string& session, std::uint64_t tokens, const session_disk& disk) {
+  auto& sum = spent_[session];
+  sum += tokens;
+  const logged_tokens durable = tokens_in(disk, disk.durable);
+  require(sum <= durable.answered + durable.reserved, "I9 bounded", [&] { return session + "'s models took " + std::to_string(sum) + " tokens, reserved or answered on the disk are " + std::to_string(durable.answered + durable.reserved); });
+  const auto* opening = std::get_if<session_opened>(&disk.log.front());
+  require(opening && (opening->settings.model_tokens == 0 || sum <= opening->settings.model_tokens), "I9 bounded", [&] { return session + "'s models took " + std::to_string(sum) + " tokens, more than its limit"; });
 }
 
 void ledger::agent_gone(const std::string& identity) {
@@ -62,17 +95,19 @@ void ledger::check(const dispatch::dispatcher& logic) const {
           [&] { return std::to_string(t.submitted) + " submitted, found " + std::to_string(t.queued) + " queued + " + std::to_string(t.leased) + " leased + " +
             std::to_string(t.delivered) + " delivered + " + std::to_string(t.failed) + " failed + " + std::to_string(t.cancelled) + " cancelled"; });
   require(t.leased == leases_.size(), "I8 conservation", [&] { return std::to_string(leases_.size()) + " leases were granted and not ended, the dispatcher counts " + std::to_string(t.leased); });
-  struct held { std::uint32_t leases = 0, compiling = 0; };
+  struct held { std::uint32_t leases = 0, compiling = 0, writes = 0, keeps = 0; };
   std::map<std::string, held> by_agent;
-  for (const auto& [task, l] : leases_)
-    ++(is_compilation(task) ? by_agent[l.agent].compiling : by_agent[l.agent].leases);
+  for (const auto& [task, l] : leases_) {
+    held& h = by_agent[l.agent];
+    ++(l.kept ? h.keeps : is_compilation(task) ? h.compiling : is_writing(task) ? h.writes : h.leases);
+  }
   for (const auto& each : by_agent) {
     const auto& [agent, n] = each;
     const auto now = logic.standing_of(agent);
-    const auto told = [&] { return agent + " holds " + std::to_string(n.leases) + " leases and " + std::to_string(n.compiling) + " of compilers"; };
-    require(now && n.leases <= now->credit && n.compiling <= now->compile_credit, "I9 bounded", [&] { return told() + ", more than its credit"; });
-    require(now->leases == n.leases && now->compiling == n.compiling, "I8 conservation",
-            [&] { return told() + ", the dispatcher counts " + std::to_string(now->leases) + " and " + std::to_string(now->compiling); });
+    const auto told = [&] { return agent + " holds " + std::to_string(n.leases) + " leases, " + std::to_string(n.compiling) + " of compilers and " + std::to_string(n.writes) + " to write"; };
+    require(now && n.leases <= now->credit && n.compiling <= now->compile_credit && n.writes <= now->writing_slots, "I9 bounded", [&] { return told() + ", more than its credit"; });
+    require(now->leases == n.leases && now->compiling == n.compiling && now->writes == n.writes && now->keeps == n.keeps, "I8 conservation",
+            [&] { return told() + ", the dispatcher counts " + std::to_string(now->leases) + ", " + std::to_string(now->compiling) + " and " + std::to_string(now->writes); });
   }
 }
 
@@ -80,9 +115,10 @@ void ledger::check_acknowledged(const std::string& task, std::uint64_t epoch, co
   auto counted_epoch = delivered_.find(task);
   if (counted_epoch == delivered_.end() || counted_epoch->second != epoch || disk == nullptr)
     return; // a result that never counted may be forgotten at any time
-  require(is_logged(*disk, disk->durable, number, attempt, verification), "I1 durable before visible", [&] { return task + " is acknowledged to its agent and is not on the disk"; });
+  const bool writing = is_writing(task);
+  require(writing ? is_written(*disk, disk->durable, number) : is_logged(*disk, disk->durable, number, attempt, verification), "I1 durable before visible", [&] { return task + " is acknowledged to its agent and is not on the disk"; });
   if (!verification)
-    acknowledged_[task.substr(0, task.find('/'))].push_back({number, attempt, disk->durable});
+    acknowledged_[task.substr(0, task.find('/'))].push_back({number, attempt, disk->durable, writing});
 }
 
 void ledger::check_not_awaited(const dispatch::acknowledge& what) const {
@@ -94,7 +130,7 @@ void ledger::check_not_awaited(const dispatch::acknowledge& what) const {
 void ledger::check_survived(const std::string& session, const session_disk& disk) const {
   if (auto theirs = acknowledged_.find(session); theirs != acknowledged_.end())
     for (const auto& p : theirs->second)
-      require(is_logged(disk, std::min(disk.log.size(), p.within), p.number, p.attempt, false), "I2 no lost result",
+      require(p.writing ? is_written(disk, std::min(disk.log.size(), p.within), p.number) : is_logged(disk, std::min(disk.log.size(), p.within), p.number, p.attempt, false), "I2 no lost result",
               [&] { return session + "/" + std::to_string(p.number) + "/" + std::to_string(p.attempt) + " was acknowledged and is gone after a crash"; });
 }
 
@@ -106,7 +142,11 @@ void ledger::appended(const std::string& session, const session_disk& disk, std:
   }
   for (std::size_t i = from; i < disk.log.size(); ++i) {
     if (const auto* added = std::get_if<candidate_added>(&disk.log[i]))
-      b.candidates[added->number] = added->what.id;
+      require(b.candidates.emplace(added->number, added->what.id).second, "I3 no double count", [&] { return session + "/" + std::to_string(added->number) + " has two candidates"; });
+    if (const auto* said = std::get_if<model_answered>(&disk.log[i])) {
+      b.answered += said->used.input + said->used.output;
+      require(b.answered <= spent_[session], "I3 no double count", [&] { return session + " counts " + std::to_string(b.answered) + " tokens of answers, its models took " + std::to_string(spent_[session]); });
+    }
     if (const auto* recorded = std::get_if<evaluation_recorded>(&disk.log[i])) {
       require(b.recorded.insert(recorded->number).second, "I3 no double count", [&] { return session + "/" + std::to_string(recorded->number) + " is counted twice"; });
       require(b.candidates[recorded->number] == recorded->what.candidate, "I6 provenance", [&] { return session + "/" + std::to_string(recorded->number) + " counts the result of another candidate"; });

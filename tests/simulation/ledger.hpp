@@ -26,6 +26,8 @@ public:
   void ended(const std::string& task) { leases_.erase(task); }  // revoked, requeued, given up, withdrawn
   void agent_gone(const std::string& identity);
   void delivered(const dispatch::deliver& what);
+  /// A model was asked on an agent: that may be paid for now.
+  void spent(const std::string& session, std::uint64_t tokens, const session_disk& disk);
   void scheduler_died() { leases_.clear(), delivered_.clear(); }
   void joined(const std::string& identity);                     // an agent's process names itself at its start
   // ---- checks after steps
@@ -41,22 +43,24 @@ public:
   /// A program that an agent is about to run for a candidate.
   void check_program(const std::string& candidate, const std::string& program) const;
 
-  std::uint64_t leases = 0, counted = 0, compilations = 0;
+  std::uint64_t leases = 0, counted = 0, compilations = 0, writings = 0;
 
 private:
-  struct lease { std::string agent; std::uint64_t epoch = 0; };
+  struct lease { std::string agent; std::uint64_t epoch = 0; bool kept = false; };
   struct books {
     std::map<node_number, std::string> candidates;
     std::set<node_number> recorded;
+    std::uint64_t answered = 0; // tokens
     std::size_t events = 0;
   };
   std::map<std::string, lease> leases_;
   std::map<std::string, std::uint64_t> delivered_; // task -> epoch, of this life
   std::map<std::string, std::uint64_t> epochs_;    // the newest of each task, of all lives: names are unique
   std::set<std::string> identities_;
-  struct promised { node_number number = 0; std::uint32_t attempt = 0; std::size_t within = 0; };
+  struct promised { node_number number = 0; std::uint32_t attempt = 0; std::size_t within = 0; bool writing = false; };
   std::map<std::string, std::vector<promised>> acknowledged_; // by session
   std::map<std::string, books> books_;
+  std::map<std::string, std::uint64_t> spent_; // tokens, by session: what really was
 };
 
 /// What a made-up compiler makes of a candidate, wherever it runs; and whether it does.
@@ -64,7 +68,15 @@ std::string program_of(const std::string& candidate);
 bool compiles(const std::string& candidate);
 /// The task is a compilation for another agent.
 inline bool is_compilation(const std::string& task) { return task.starts_with("compile/"); }
+/// The task is to write a candidate.
+inline bool is_writing(const std::string& task) { return task.find("/write-") != std::string::npos; }
 
+/// What the first `events` of a log say that models took: answered requests, and reservations of those that are not.
+struct logged_tokens { std::uint64_t answered = 0, reserved = 0; };
+logged_tokens tokens_in(const session_disk& disk, std::size_t events);
+
+/// The first `events` of the log have a proposal's candidate, or why there is none.
+bool is_written(const session_disk& disk, std::size_t events, node_number number);
 /// What the log says of a proposal's attempt, among the first `events`.
 bool is_logged(const session_disk& disk, std::size_t events, node_number number, std::uint32_t attempt, bool verification);
 

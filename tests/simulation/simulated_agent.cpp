@@ -1,7 +1,9 @@
 #include "tests/simulation/simulated_agent.hpp"
 
+#include "protocol/codec.hpp"
 #include "protocol/digest.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace kevolve::simulation {
@@ -45,6 +47,7 @@ void simulated_agent::start() {
   introduction_ = {};
   leases_.emplace(lease_bound);
   working_.clear();
+  writing_.clear();
   prints_.clear();
   foreign_.clear();
   programs_.clear();
@@ -70,6 +73,11 @@ void simulated_agent::say_hello() {
   agent_hello hello{identity_.substr(0, identity_.find('/')), identity_, protocol_version, {}, 1};
   for (const auto& [print, answer] : spool_)
     hello.kept.push_back(print);
+  for (const auto& [print, w] : writing_)
+    hello.kept.push_back(print);
+  hello.writers.resize(1);
+  hello.writers[0].name = "small";
+  hello.writing_slots = 2;
   hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
   hello.compiles = compiles_;
   hello.pieces = true;
@@ -121,13 +129,7 @@ void simulated_agent::apply(std::vector<agent_effect> effects) {
     if (auto* start = std::get_if<start_work>(&e)) {
       begin(std::move(*start));
     } else if (auto* stop = std::get_if<stop_work>(&e)) {
-      if (auto waits = foreign_.find(stop->lease); waits != foreign_.end() && waits->second.epoch == stop->epoch) {
-        for (auto& said : errands_->drop(waits->second.waits))
-          say_(node_, identity_, std::move(said));
-        foreign_.erase(waits);
-        w_.later(node_, 0.05, [this, lease = stop->lease, epoch = stop->epoch] { finish(lease, epoch, std::string("stopped")); });
-      } else if (auto found = working_.find({stop->lease, stop->epoch}); found != working_.end() && found->second)
-        w_.later(node_, 0.5, [this, lease = stop->lease, epoch = stop->epoch] { finish(lease, epoch, std::string("stopped")); });
+      this->stop(*stop);
     } else {
       say_(node_, identity_, std::move(std::get<message>(e)));
     }
@@ -135,7 +137,8 @@ void simulated_agent::apply(std::vector<agent_effect> effects) {
 }
 
 void simulated_agent::begin(start_work what) {
-  const std::string print = work_print(what.what);
+  const auto* only_kept = std::get_if<kept_work>(&what.what);
+  const std::string print = only_kept ? only_kept->print : work_print(what.what);
   prints_[what.lease] = print;
   if (auto kept = spool_.find(print); kept != spool_.end()) {
     ++from_spool;
@@ -144,6 +147,15 @@ void simulated_agent::begin(start_work what) {
   }
   if (auto* work = std::get_if<compile_work>(&what.what))
     return compile(what, *work);
+  if (auto under_way = writing_.find(print); under_way != writing_.end()) {
+    w_.note(identity_ + " is about " + what.lease + " already");
+    under_way->second.also.emplace_back(what.lease, what.epoch);
+    return;
+  }
+  if (only_kept)
+    return apply(leases_->finished(what.lease, what.epoch, std::string("not here any more"), now()));
+  if (auto* write = std::get_if<write_work>(&what.what))
+    return begin_writing(what.lease, what.epoch, std::move(*write));
   const bool hangs = hangs_next > 0 && hangs_next-- > 0;
   working_[{what.lease, what.epoch}] = hangs;
   w_.note(identity_ + " begins " + what.lease + " epoch " + std::to_string(what.epoch) + (hangs ? ", hangs" : ""));
@@ -180,6 +192,105 @@ void simulated_agent::finish(const std::string& lease, std::uint64_t epoch, leas
   if (auto print = prints_.find(lease); got && print != prints_.end() && asked_[lease] == got->candidate)
     spool_[print->second] = *got;
   apply(leases_->finished(lease, epoch, std::move(answer), now()));
+}
+
+// ---- writing candidates, as the agent's service and writer do it
+
+std::uint64_t tokens_of(const write_work& what, std::uint32_t step) { return 100 + rng(13, step, what.print).below(most_tokens - 100); }
+
+candidate written_for(const std::string& session, node_number number) {
+  rng fate(19, number, session);
+  candidate made;
+  made.author = "small";
+  for (int i = 0; i < 64; ++i)
+    made.id += "0123456789abcdef"[fate.below(16)];
+  return made;
+}
+
+void simulated_agent::begin_writing(const std::string& lease, std::uint64_t epoch, write_work what) {
+  const std::string print = what.print;
+  writing& w = writing_[print];
+  w = {};
+  w.first = {lease, epoch};
+  w.hangs = hangs_next > 0 && hangs_next-- > 0;
+  w.left = what.reserved_tokens;
+  w.steps = rng(17, 0, print).chance(0.3) ? 2 : 1; // the first answer does not compile
+  w.answer.print = print;
+  w.number = ++writings_;
+  w.what = std::move(what);
+  w_.note(identity_ + " begins to write " + lease + " epoch " + std::to_string(epoch) + (w.hangs ? ", hangs" : ""));
+  ask_model(print, decode<simulated_state>(w.what.state)->said);
+}
+
+void simulated_agent::ask_model(const std::string& print, std::uint32_t step) {
+  writing& w = writing_.at(print);
+  const auto state = *decode<simulated_state>(w.what.state);
+  if (step >= w.steps)
+    return end_writing(print); // all of it was said in an earlier life
+  if (most_tokens > w.left) {
+    w.answer.failed = errc::budget;
+    w.answer.failure = "what was reserved leaves no room";
+    return end_writing(print);
+  }
+  const std::uint64_t takes = tokens_of(w.what, step);
+  pays_(state.session, takes);
+  w.left -= takes;
+  if (w.hangs)
+    return;
+  const double lasts_s = 0.3 + 1.5 * w_.draw.uniform() + (w_.draw.chance(0.02) ? 30 : 0);
+  w_.later(node_, lasts_s, [this, print, step, takes, number = w.number] {
+    const auto found = writing_.find(print);
+    if (found == writing_.end() || found->second.number != number)
+      return; // stopped
+    model_exchange e;
+    e.asked.step = e.said.step = step;
+    e.asked.synthesizer = "small";
+    e.asked.reserved_tokens = most_tokens;
+    e.said.used.input = takes;
+    found->second.answer.said.push_back(e);
+    w_.boundary(node_);
+    ask_model(print, step + 1);
+  });
+}
+
+void simulated_agent::end_writing(const std::string& print) {
+  writing w = std::move(writing_.at(print));
+  writing_.erase(print);
+  const auto state = *decode<simulated_state>(w.what.state);
+  if (w.answer.failure.empty())
+    w.answer.what = written_for(state.session, state.number);
+  if (lies_next > 0 && lies_next-- > 0) {
+    w_.note(identity_ + " lies about what it wrote for " + w.first.first);
+    w.answer.print[0] = w.answer.print[0] == '0' ? '1' : '0';
+  } else {
+    spool_[print] = w.answer;
+  }
+  w_.note(identity_ + " wrote " + w.first.first + " epoch " + std::to_string(w.first.second));
+  w.also.push_back(w.first);
+  for (const auto& [lease, epoch] : w.also)
+    apply(leases_->finished(lease, epoch, w.answer, now()));
+}
+
+void simulated_agent::stop(const stop_work& what) {
+  const std::pair ended(what.lease, what.epoch);
+  for (auto w = writing_.begin(); w != writing_.end(); ++w) {
+    if (std::erase(w->second.also, ended) > 0)
+      return apply(leases_->finished(what.lease, what.epoch, std::string("stopped"), now()));
+    if (w->second.first != ended)
+      continue;
+    if (!w->second.also.empty())
+      return;
+    writing_.erase(w);
+    return apply(leases_->finished(what.lease, what.epoch, std::string("stopped"), now()));
+  }
+  if (auto waits = foreign_.find(what.lease); waits != foreign_.end() && waits->second.epoch == what.epoch) {
+    for (auto& said : errands_->drop(waits->second.waits))
+      say_(node_, identity_, std::move(said));
+    foreign_.erase(waits);
+    w_.later(node_, 0.05, [this, ended] { finish(ended.first, ended.second, std::string("stopped")); });
+  } else if (auto found = working_.find(ended); found != working_.end() && found->second) {
+    w_.later(node_, 0.5, [this, ended] { finish(ended.first, ended.second, std::string("stopped")); });
+  }
 }
 
 } // namespace kevolve::simulation

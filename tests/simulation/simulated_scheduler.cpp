@@ -21,6 +21,10 @@ void simulated_scheduler::submit() {
   opening.on = *target_from_string("cpu/x86-64-v4/cpp");
   opening.hardware = "simulated";
   opening.settings.seed = seed_;
+  opening.settings.synthesizers = {"generator", "small"};
+  opening.settings.written_on = {"", "any"};
+  if (openings_.size() % 4 == 3)
+    opening.settings.model_tokens = 12'000; // it ends somewhere on the way
   opening.settings.evaluations = 55;
   opening.settings.time_s = 0;
   opening.settings.in_flight = 8;
@@ -137,7 +141,7 @@ void simulated_scheduler::hear(const std::string& agent, message what) {
     for (const auto& print : hello->kept)
       life_->holders[print] = agent;
     for (const auto& [task, k] : life_->tasks)
-      if (auto holder = life_->holders.find(work_print(k.what)); holder != life_->holders.end() && holder->second == agent)
+      if (auto holder = life_->holders.find(k.print); holder != life_->holders.end() && holder->second == agent)
         holds.push_back(task);
     step(dispatch::hello{agent, std::move(*hello), std::move(holds)});
   } else if (std::holds_alternative<agent_heartbeat>(what)) {
@@ -149,9 +153,11 @@ void simulated_scheduler::hear(const std::string& agent, message what) {
   } else if (auto* finished = std::get_if<lease_finished>(&what)) {
     if (life_->settled.awaits_disk(finished->lease, agent, finished->epoch))
       return;
-    const auto* why = std::get_if<std::string>(&finished->answer);
+    if (const auto* late = std::get_if<written>(&finished->answer); late && !life_->tasks.contains(finished->lease) && life_->agents.contains(agent))
+      life_->holders[late->print] = agent;
+    const std::string why = why_no_answer(*finished);
     life_->answer = finished;
-    step(dispatch::finished{agent, finished->lease, finished->epoch, why != nullptr, why ? *why : ""});
+    step(dispatch::finished{agent, finished->lease, finished->epoch, !why.empty(), why});
     life_->answer = nullptr;
   }
 }
@@ -172,7 +178,8 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
   } else if (const auto* e = std::get_if<dispatch::grant>(&what)) {
     books_.granted(*e);
     w_.note("grant " + e->lease + " epoch " + std::to_string(e->epoch) + " to " + e->agent);
-    say(e->agent, lease_granted{e->lease, e->epoch, e->deadline_s, life_->tasks.at(e->lease).what});
+    const kept& k = life_->tasks.at(e->lease);
+    say(e->agent, lease_granted{e->lease, e->epoch, e->deadline_s, e->kept ? work(kept_work{k.print}) : k.what});
   } else if (const auto* e = std::get_if<dispatch::revoke>(&what)) {
     books_.ended(e->lease);
     w_.note("revoke " + e->lease + " epoch " + std::to_string(e->epoch) + " of " + e->agent);
@@ -181,18 +188,33 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
     books_.delivered(*e);
     w_.note("deliver " + e->task + " epoch " + std::to_string(e->epoch) + " of " + e->agent);
     const origin whose = life_->tasks.at(e->task).whose;
+    const bool writes = std::holds_alternative<write_work>(life_->tasks.at(e->task).what);
     life_->settled.settle(e->task, {e->agent, e->epoch, whose});
     life_->tasks.erase(e->task);
-    answer(whose, std::get<evaluation>(life_->answer->answer), "");
-    if (bug_ == planted::acknowledges_early)
+    if (writes)
+      w_.later(0, 0, [this, arrived = migration::arrived{e->task, e->agent, e->epoch, std::get<written>(life_->answer->answer)}, session = whose.session] { step(session, arrived); });
+    else
+      answer(whose, std::get<evaluation>(life_->answer->answer), "");
+    if (bug_ == planted::acknowledges_early || (bug_ == planted::forgets_written && writes))
       durable(e->task);
   } else if (const auto* e = std::get_if<dispatch::give_up>(&what)) {
     books_.ended(e->task);
     w_.note("give up " + e->task + ": " + e->reason);
     if (auto found = life_->tasks.find(e->task); found != life_->tasks.end()) {
-      answer(found->second.whose, std::nullopt, e->reason);
+      if (std::holds_alternative<write_work>(found->second.what))
+        w_.later(0, 0, [this, lost = migration::lost{e->task, {errc::infrastructure, e->reason}}, session = found->second.whose.session] { step(session, lost); });
+      else
+        answer(found->second.whose, std::nullopt, e->reason);
       life_->tasks.erase(found);
     }
+  } else if (const auto* e = std::get_if<dispatch::ask_permit>(&what)) {
+    w_.note("unpermitted " + e->task + ": " + e->reason);
+    w_.later(0, 0, [this, task = e->task, reason = e->reason] {
+      if (bug_ == planted::pays_unreserved)
+        return step(dispatch::permit{task});
+      if (auto found = life_->tasks.find(task); found != life_->tasks.end())
+        step(found->second.whose.session, migration::unpermitted{task, reason});
+    });
   } else if (const auto* e = std::get_if<dispatch::discarded>(&what)) {
     w_.note("discard " + e->task + " epoch " + std::to_string(e->epoch) + " of " + e->agent + ": " + e->reason);
     if (bug_ == planted::counts_late && life_->tasks.contains(e->task))
@@ -202,7 +224,7 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
     if (whose != nullptr)
       w_.later(0, 0, [this, to = *whose, why = e->reason] { step(to.session, search::late{to.number, to.attempt, why}); });
   } else if (const auto* e = std::get_if<dispatch::acknowledge>(&what)) {
-    if (life_->answer != nullptr && std::holds_alternative<evaluation>(life_->answer->answer))
+    if (life_->answer != nullptr && why_no_answer(*life_->answer).empty())
       books_.check_not_awaited(*e);
     if (!life_->settled.awaits_disk(e->lease, e->agent, e->epoch))
       acknowledge(e->agent, e->lease, e->epoch, false);
@@ -266,7 +288,13 @@ void simulated_scheduler::carry_out(const std::string& session, search::effect w
     books_.appended(session, disk, disk.log.size() - 1);
     commit();
   } else if (auto* e = std::get_if<search::ask_synthesis>(&what)) {
-    synthesize(session, e->number);
+    e->synthesizer == "small" ? write_elsewhere(session, e->number) : synthesize(session, e->number);
+  } else if (auto* e = std::get_if<search::permit_asking>(&what)) {
+    w_.later(0, 0, [this, session, n = e->number, reserved = e->reserved] { step(session, migration::permitted{n, reserved}); });
+  } else if (auto* e = std::get_if<search::refuse_asking>(&what)) {
+    w_.later(0, 0, [this, session, n = e->number, why = e->why] { step(session, migration::refused{n, why}); });
+  } else if (auto* e = std::get_if<search::acknowledge_writing>(&what)) {
+    w_.later(0, 0, [this, session, n = e->number] { step(session, migration::counted{n}); });
   } else if (auto* e = std::get_if<search::ask_evaluation>(&what)) {
     evaluate_work work;
     work.what = *e->what;
@@ -280,16 +308,9 @@ void simulated_scheduler::carry_out(const std::string& session, search::effect w
     work.how = effort::verify;
     submit_task(task_name(session, e->number, e->attempt, true), {session, e->number, e->attempt, true}, std::move(work));
   } else if (auto* e = std::get_if<search::withdraw>(&what)) {
+    w_.later(0, 0, [this, session, n = e->number, back = e->comes_back] { step(session, migration::forgotten{n, back}); });
     if (auto found = life_->under_way.find({session, e->number}); found != life_->under_way.end())
-      w_.later(0, 0, [this, task = found->second] {
-        auto kept = life_->tasks.find(task);
-        if (kept == life_->tasks.end())
-          return;
-        life_->settled.settle(task, {"", 0, kept->second.whose});
-        life_->tasks.erase(kept);
-        books_.ended(task);
-        step(dispatch::withdraw{task});
-      });
+      w_.later(0, 0, [this, task = found->second] { withdraw(task, false); });
   } else if (auto* e = std::get_if<search::acknowledge>(&what)) {
     w_.later(0, 0, [this, task = task_name(session, e->number, e->attempt, false)] { durable(task); });
   } else if (auto* e = std::get_if<search::show_progress>(&what)) {
@@ -321,7 +342,6 @@ void simulated_scheduler::synthesize(const std::string& session, node_number num
 
 void simulated_scheduler::submit_task(std::string task, origin whose, evaluate_work what) {
   w_.later(0, 0, [this, task, whose, what = std::move(what)] {
-    life_->tasks[task] = {whose, what};
     life_->under_way[{whose.session, whose.number}] = task;
     dispatch::submit asked;
     asked.task = task;
@@ -330,11 +350,28 @@ void simulated_scheduler::submit_task(std::string task, origin whose, evaluate_w
     asked.on = openings_.at(whose.session).on;
     asked.hardware = "simulated";
     asked.limit_s = 10;
-    if (!life_->holders.empty())
-      if (auto holder = life_->holders.find(work_print(life_->tasks[task].what)); holder != life_->holders.end())
-        asked.holder = holder->second;
-    step(std::move(asked));
+    submit_task(std::move(asked), {whose, what, work_print(what)});
   });
+}
+
+void simulated_scheduler::submit_task(dispatch::submit asked, kept what) {
+  if (auto holder = life_->holders.find(what.print); holder != life_->holders.end())
+    asked.holder = holder->second;
+  life_->tasks[asked.task] = std::move(what);
+  step(std::move(asked));
+}
+
+void simulated_scheduler::withdraw(const std::string& task, bool keeps) {
+  auto kept = life_->tasks.find(task);
+  if (kept == life_->tasks.end())
+    return;
+  if (keeps)
+    if (const std::string agent = life_->logic.holder_of(task); !agent.empty())
+      life_->holders[kept->second.print] = agent;
+  life_->settled.settle(task, {"", 0, kept->second.whose});
+  life_->tasks.erase(kept);
+  books_.ended(task);
+  step(dispatch::withdraw{task, keeps});
 }
 
 } // namespace kevolve::simulation

@@ -4,6 +4,7 @@
 
 #include "actors/compile_desk.hpp"
 #include "actors/dispatch_logic.hpp"
+#include "actors/migration.hpp"
 #include "actors/session_logic.hpp"
 #include "actors/settlements.hpp"
 #include "tests/simulation/cluster.hpp"
@@ -30,11 +31,14 @@ public:
   [[nodiscard]] bool all_ended() const { return ended_.size() == openings_.size(); }
   [[nodiscard]] std::size_t sessions() const { return openings_.size(); }
 
+  /// A model took so much for a proposal of that session.
+  void paid(const std::string& session, std::uint64_t tokens) { books_.spent(session, tokens, disks_.at(session)); }
+
   double disk_stalls_until = 0; // full or slow: no commit ends before
 
 private:
   struct origin { std::string session; node_number number = 0; std::uint32_t attempt = 0; bool verification = false; };
-  struct kept { origin whose; evaluate_work what; };
+  struct kept { origin whose; work what; std::string print; };
   struct life {
     explicit life(std::string name) : identity(std::move(name)), compilations(identity) {}
     std::string identity;
@@ -45,6 +49,8 @@ private:
     std::map<std::string, std::string> holders;                           // print -> the agent that keeps its answer
     std::map<std::string, search::session> sessions;
     std::map<std::pair<std::string, node_number>, std::string> under_way; // a proposal's newest task
+    std::map<std::string, migration::origin> away;                        // by session: synthesizers that migrate
+    std::uint32_t askings = 0;
     std::vector<std::pair<std::uint64_t, std::string>> verified;          // (events, task): acknowledged once so many are durable
     dispatch::compile_desk compilations;
     std::vector<std::string> gone;                                        // agents, while a step's effects are carried out
@@ -63,6 +69,12 @@ private:
   void forget_the_gone();
   void say(std::optional<dispatch::letter> what);
   void submit_task(std::string task, origin whose, evaluate_work what);
+  void submit_task(dispatch::submit asked, kept what);
+  void withdraw(const std::string& task, bool keeps);
+  void write_elsewhere(const std::string& session, node_number number);
+  void step(const std::string& session, migration::event e);
+  void carry_out(const std::string& session, const migration::effect& what);
+  [[nodiscard]] std::string why_no_answer(const lease_finished& what) const;
   void durable(const std::string& task);
   void acknowledge(const std::string& agent, const std::string& lease, std::uint64_t epoch, bool counted);
   void say(const std::string& agent, message what);

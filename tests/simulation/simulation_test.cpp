@@ -12,6 +12,8 @@ TEST_CASE("500 seeds of faults violate no invariant, each with at least 200 leas
     CHECK_MESSAGE(got.violation.empty(), "seed " << seed << ": " << got.violation << "; replay: kevolve bench simulate --replay " << seed);
     CHECK(got.leases >= 200);
     CHECK(got.faults >= 20);
+    CHECK(got.writings >= 50);
+    CHECK(got.writings >= 50);
   }
 }
 
@@ -29,7 +31,8 @@ TEST_CASE("bugs planted on purpose are found, each by the invariant that forbids
   struct expectation { planted bug; const char* invariant; };
   for (const auto& [bug, invariant] : {expectation{planted::acknowledges_early, "I1"}, expectation{planted::counts_late, "I4"},
                                        expectation{planted::reuses_incarnation, "I4"}, expectation{planted::ignores_deadlines, "I10"},
-                                       expectation{planted::shows_early, "I1"}, expectation{planted::loses_durable, "I2"}}) {
+                                       expectation{planted::shows_early, "I1"}, expectation{planted::loses_durable, "I2"},
+                                       expectation{planted::pays_unreserved, "I9"}, expectation{planted::forgets_written, "I1"}}) {
     simulation_options broken;
     broken.bug = bug;
     std::string found;

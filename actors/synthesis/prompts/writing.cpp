@@ -21,7 +21,7 @@ std::vector<source_file> parents_files(const context& given) {
 writing::writing(writing_task task) : task_(std::move(task)) {}
 
 writing::next writing::begin() {
-  prompt_ = write_prompt(task_.facts, task_.prompt_tokens);
+  prompt_ = task_.ready ? *task_.ready : write_prompt(task_.facts, task_.prompt_tokens);
   turns_ = {prompt_.text};
   return ask{step_, prompt_.instructions, turns_};
 }

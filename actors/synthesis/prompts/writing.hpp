@@ -5,6 +5,7 @@
 #include "actors/synthesis/prompts/prompt.hpp"
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -17,6 +18,7 @@ struct writing_task {
   std::string author;               // the synthesizer's name
   std::string compiler;             // candidates of the host's own language are built with it
   std::size_t prompt_tokens = 24'000;
+  std::optional<prompt> ready = std::nullopt; // made elsewhere, from more facts than these
   std::uint32_t repairs = 2;        // further askings within the proposal
   std::function<bool(const candidate&)> is_known; // the session has it, or one that differs in names and layout only; empty: none is
 };
