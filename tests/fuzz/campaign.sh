@@ -22,7 +22,9 @@ for target in "$@"; do
   corpus=build/fuzz/corpus/$target
   mkdir -p "$corpus"
   KEVOLVE_FUZZ_SEEDS="$corpus" "$program"
-  if "$program" -runs="$runs" -max_len=65536 -rss_limit_mb=4096 -timeout=10 -artifact_prefix=build/fuzz/crashes/"$target"- -print_final_stats=1 "$corpus" >build/fuzz/"$target".log 2>&1; then
+  most=65536
+  [ "$target" = exchange ] && most=256 # some fifty messages: a longer script takes as long as many short ones
+  if "$program" -runs="$runs" -max_len="$most" -rss_limit_mb=4096 -timeout=10 -artifact_prefix=build/fuzz/crashes/"$target"- -print_final_stats=1 "$corpus" >build/fuzz/"$target".log 2>&1; then
     echo "$target: $(grep number_of_executed_units build/fuzz/"$target".log | grep -o '[0-9]*$') executions, $(ls "$corpus" | wc -l) inputs in the corpus, 0 crashes"
   else
     failed=1
