@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How much faster two agents are than one: a session of so many evaluations, each agent bound to a core of its own with one device slot, compiles warm.
 
-Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. No run ends by a plateau. Each run has a store of its own (nothing is answered from an earlier one); the agents' artifacts are kept from a first
-run of either kind, which is not counted. Runs alternate, so that a host whose speed drifts counts for both. Prints each run and the ratio of the medians. Not among the tests, since
+Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. No run ends by a plateau. Each run has a store of its own (nothing is answered from an earlier one); the agents share their artifacts, which are
+kept from a first run of either kind, which is not counted: what later runs propose differs with what they measure, so that some of it is compiled again (printed). Runs alternate, so that a host whose speed drifts counts for both. Prints each run and the ratio of the medians. Not among the tests, since
 nothing there depends on time. Python's standard library alone.
 """
 import argparse
@@ -25,7 +25,7 @@ def run(agents, caches):
     with Fleet(chosen.kevolve) as fleet:
         program = pathlib.Path(fleet.kevolve).parent / "kevolve-agent"
         for core in range(agents):
-            fleet.start(f"agent{core}", ["taskset", "-c", core, program, "--scheduler", fleet.endpoint, "--key", fleet.at / "fleet.key", "--cache", caches / str(core), "--python", "none",
+            fleet.start(f"agent{core}", ["taskset", "-c", core, program, "--scheduler", fleet.endpoint, "--key", fleet.at / "fleet.key", "--cache", caches, "--python", "none",
                                          "--name", f"core{core}"])
         until(lambda: len(fleet.agents()) == agents, 120, "the agents register")
         began = time.monotonic()
@@ -39,7 +39,7 @@ def run(agents, caches):
             return shown if shown.get("state") == "finished" or shown.get("stopped_by") else None
 
         shown = until(over, 600, "the session ends")
-        return at.get("searched", time.monotonic() - began), shown["evaluations"]
+        return at.get("searched", time.monotonic() - began), shown["evaluations"], fleet.show(session)["stages"]["compile_s"]
 
 
 def main():
@@ -50,8 +50,8 @@ def main():
     try:
         for i in range(chosen.repeat + 1):
             for agents in (1, 2):
-                seconds, evaluations = run(agents, caches)
-                print(f"{agents} agent{'s' if agents > 1 else ' '}  {seconds:6.1f} s for {evaluations} evaluations{'' if i else '  (compiles, not counted)'}", flush=True)
+                seconds, evaluations, compiled_s = run(agents, caches)
+                print(f"{agents} agent{'s' if agents > 1 else ' '}  {seconds:6.1f} s for {evaluations} evaluations, {compiled_s:.1f} s of compilations{'' if i else '  (not counted)'}", flush=True)
                 if i:
                     took[agents].append(seconds)
     finally:
