@@ -317,3 +317,21 @@ TEST_CASE("a snapshot is a data folder with the added documents") {
   auto found = p.run({"kb", "search", "weft", "--target", "loom", "--json", "--data", (p.at / "copy").string()});
   CHECK(has(found.out, "The loom's weft"));
 }
+
+TEST_CASE("a store is compacted once, and answers as before") {
+  place p;
+  if (p.run({"optimize", "rms_norm_h4096", "--evaluations", "1", "--json"}).status == 4) {
+    MESSAGE("skipped: no compiler here, so there is no store to compact");
+    return;
+  }
+  const std::string before = p.run({"sessions", "list", "--json"}).out;
+  auto compacted = p.run({"kb", "compact", "--json"});
+  REQUIRE_MESSAGE(compacted.status == 0, compacted.err);
+  CHECK(has(compacted.out, "\"sessions\": 1"));
+  CHECK(has(p.run({"kb", "compact", "--json"}).out, "\"events\": 0"));
+  CHECK(p.run({"sessions", "list", "--json"}).out == before);
+  CHECK(p.run({"kb", "check"}).status == 0);
+  auto nowhere = p.run({"kb", "compact", "--data", (p.at / "nowhere").string()});
+  CHECK(nowhere.status != 0);
+  CHECK(has(nowhere.err, "there is no store in"));
+}

@@ -72,6 +72,20 @@ struct workshop {
   }
 };
 
+/// What a scheduler shows of a session of three evaluations for the described device, once it has ended.
+template <class Ask>
+json session_to_its_end(const Ask& ask, const std::string& spec) {
+  const auto submitted = ask({"submit", spec, "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines", "none", "--seed", "1"});
+  REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  json shown;
+  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
+    shown = json::parse(ask({"sessions", "show", session}).out);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return shown;
+}
+
 } // namespace
 
 TEST_CASE("a target that nobody provides is refused, and what is missing is said") {
@@ -206,15 +220,7 @@ TEST_CASE("an agent offers its described device to a scheduler, which knows its 
   REQUIRE_MESSAGE(has(listed, "emulated-loom-9-"), listed);
   CHECK_MESSAGE(has(listed, "loom/9/loomasm"), listed);
   CHECK(has(text_of(w.at / "one.err"), "described by loom9.toml, not verified by kevolve; emulated"));
-  const auto submitted = ask({"submit", (w.given / "row_sum.json").string(), "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines",
-                              "none", "--seed", "1"});
-  REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
-  const std::string session = json::parse(submitted.out)[0]["session"];
-  json shown;
-  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
-    shown = json::parse(ask({"sessions", "show", session}).out);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  const json shown = session_to_its_end(ask, (w.given / "row_sum.json").string());
   CHECK(shown["stopped_by"] == "evaluations");
   CHECK(shown["hardware"].get<std::string>().starts_with("emulated-loom-9-"));
   CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
@@ -264,15 +270,7 @@ TEST_CASE("an accelerator's host without its toolchain has candidates compiled b
   }
   INFO(text_of(w.at / "serve.err"), text_of(w.at / "bare.err"), text_of(w.at / "whole.err"));
   REQUIRE_MESSAGE(has(listed, "loom/9/loomasm "), listed);
-  const auto submitted = ask({"submit", (w.given / "row_sum.json").string(), "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines",
-                              "none", "--seed", "1"});
-  REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
-  const std::string session = json::parse(submitted.out)[0]["session"];
-  json shown;
-  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
-    shown = json::parse(ask({"sessions", "show", session}).out);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  const json shown = session_to_its_end(ask, (w.given / "row_sum.json").string());
   CHECK(shown["stopped_by"] == "evaluations");
   CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
   CHECK(shown["outcomes"]["infrastructure"] == 0);
