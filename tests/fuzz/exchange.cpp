@@ -1,6 +1,6 @@
-// Sequences of messages, and of the clock, into the scheduler's dispatcher and an agent's job table, both as they are. What always holds: the counts
+// Sequences of messages, and of the clock, into the scheduler's dispatcher, an agent's job table or its errands (the first byte says which), as they are. What always holds: the counts
 // add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it; what is paid for is
-// leased once for each permission, but to whoever has it. The same into what an agent has compiled and fetched elsewhere: each thing that it asks for ends
+// leased once for each permission, but to whoever has it. Of what an agent has compiled and fetched elsewhere: each thing that it asks for ends
 // at most once, and bytes that come are those that were named.
 #include "actors/agent_leases.hpp"
 #include "actors/compile_desk.hpp"
@@ -281,12 +281,12 @@ private:
 std::vector<std::string> seeds() {
   std::vector<std::string> all;
   for (unsigned n = 1; n <= 8; ++n) {
-    std::string bytes;
+    std::string bytes(1, static_cast<char>(n));
     for (unsigned i = 0; i < 160 * n; ++i)
       bytes += static_cast<char>((i * 2654435761u * n) >> 24);
     all.push_back(bytes);
   }
-  all.push_back(std::string("\0\1\1\2\1\1\0\1\1\0\0\1\0\0\5\1\0\1\1\6\0\1\1\7\1", 25)); // hello, submit, accepted, finished
+  all.push_back(std::string("\0\0\1\1\2\1\1\0\1\1\0\0\1\0\0\5\1\0\1\1\6\0\1\1\7\1", 26)); // hello, submit, accepted, finished
   return all;
 }
 
@@ -294,17 +294,15 @@ void fuzz_bytes(std::string_view bytes) {
   if (bytes.size() > 4096)
     return;
   script in{bytes};
-  exchange scheduler;
-  while (in.more())
-    scheduler.act(in);
-  script again{bytes};
-  table agent;
-  while (again.more())
-    agent.act(again);
-  script once_more{bytes};
-  errand_runner runner;
-  while (once_more.more())
-    runner.act(once_more);
+  const auto tell = [&in](auto whom) {
+    while (in.more())
+      whom.act(in);
+  };
+  switch (in.next() % 4) { // whom the rest of the script is told to
+    case 0: case 1: return tell(exchange{});
+    case 2: return tell(table{});
+    default: return tell(errand_runner{});
+  }
 }
 
 } // namespace kevolve::fuzz

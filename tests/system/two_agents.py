@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How much faster two agents are than one: a session of so many evaluations, each agent bound to a core of its own with one device slot, compiles warm.
+"""How much faster two agents are than one: a session of fixed evaluations, each agent bound to a core of its own with one device slot, compiles warm.
 
-Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. No run ends by a plateau. Each run has a store of its own (nothing is answered from an earlier one); the agents share their artifacts, which are
-kept from a first run of either kind, which is not counted: what later runs propose differs with what they measure, so that some of it is compiled again (printed). Runs alternate, so that a host whose speed drifts counts for both. Prints each run and the ratio of the medians. Not among the tests, since
-nothing there depends on time. Python's standard library alone.
+Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. The proposals come from models/fixed.awk, so that each session evaluates the same candidates whatever it measures; no run ends by a plateau. Each run has
+a store of its own (nothing is answered from an earlier one); the agents share their artifacts, which are filled by a first run of either kind that is not counted. Runs alternate, so that a host whose speed
+drifts counts for both. Prints each run, with the seconds that compilations and evaluations took in it, and the ratio of the medians; the verification of the leader at the end, which one agent does alone, counts in both. Not among the tests, since nothing there depends on time. Python's standard library alone.
 """
 import argparse
 import json
@@ -18,11 +18,23 @@ import time
 
 from fleet import Fleet, until
 
-OPERATOR = ["submit", "rms_norm_h4096", "--workload", "decode_256", "--baselines", "none", "--seed", "7"]
+OPERATOR = ["submit", "matmul_k512_n512", "--workload", "rows_2048", "--baselines", "none", "--seed", "7", "--synthesizer", "fixed"]
+MODEL = pathlib.Path(__file__).resolve().parent / "models" / "fixed.awk"
+
+
+class Fixed(Fleet):
+    """A scheduler that has the model."""
+
+    def start(self, name, line, **more):
+        if name == "scheduler":
+            settings = self.at / "config.toml"
+            settings.write_text(f'[llm.providers.fixed]\nkind = "exec"\ncommand = ["awk", "-f", "{MODEL}"]\n[[llm.models]]\nname = "fixed"\nprovider = "fixed"\n')
+            line = [*line, "--config", settings]
+        return super().start(name, line, **more)
 
 
 def run(agents, caches):
-    with Fleet(chosen.kevolve) as fleet:
+    with Fixed(chosen.kevolve) as fleet:
         program = pathlib.Path(fleet.kevolve).parent / "kevolve-agent"
         for core in range(agents):
             fleet.start(f"agent{core}", ["taskset", "-c", core, program, "--scheduler", fleet.endpoint, "--key", fleet.at / "fleet.key", "--cache", caches, "--python", "none",
@@ -30,16 +42,8 @@ def run(agents, caches):
         until(lambda: len(fleet.agents()) == agents, 120, "the agents register")
         began = time.monotonic()
         session = json.loads(fleet.ask(*OPERATOR, "--evaluations", chosen.evaluations, "--plateau", chosen.evaluations, "--time", "10m").stdout)[0]["session"]
-        at = {}
-
-        def over():
-            shown = fleet.show(session)
-            if shown.get("evaluations", 0) >= chosen.evaluations:
-                at.setdefault("searched", time.monotonic() - began)
-            return shown if shown.get("state") == "finished" or shown.get("stopped_by") else None
-
-        shown = until(over, 600, "the session ends")
-        return at.get("searched", time.monotonic() - began), shown["evaluations"], fleet.show(session)["stages"]["compile_s"]
+        shown = json.loads(fleet.ask("sessions", "watch", session).stdout)  # told, not asked again and again: there are two cores
+        return time.monotonic() - began, shown["evaluations"], shown["stages"]
 
 
 def main():
@@ -50,8 +54,8 @@ def main():
     try:
         for i in range(chosen.repeat + 1):
             for agents in (1, 2):
-                seconds, evaluations, compiled_s = run(agents, caches)
-                print(f"{agents} agent{'s' if agents > 1 else ' '}  {seconds:6.1f} s for {evaluations} evaluations, {compiled_s:.1f} s of compilations{'' if i else '  (not counted)'}", flush=True)
+                seconds, evaluations, stages = run(agents, caches)
+                print(f"{agents} agent{'s' if agents > 1 else ' '}  {seconds:6.1f} s for {evaluations} evaluations, {stages['compile_s']:.1f} s of them compiling, {stages['check_s'] + stages['measure_s']:.1f} s checking and measuring{'' if i else '  (not counted)'}", flush=True)
                 if i:
                     took[agents].append(seconds)
     finally:
