@@ -1,5 +1,7 @@
 #include "node-agent/process.hpp"
 
+#include "node-agent/warden.hpp"
+
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -9,7 +11,6 @@
 #include <chrono>
 #include <ctime>
 #include <fstream>
-#include <iterator>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -60,6 +61,7 @@ struct launch {
   unsigned identity = 0;
   int nice = 0;
   pid_t parent = 0;
+  int warden = -1;
 };
 
 void limit(int resource, std::uint64_t value) {
@@ -88,6 +90,7 @@ void apply_limits(const launch& l) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != l.parent)
     ::_exit(127);
+  tell_warden_of_us(l.warden);
   for (int s = 1; s < NSIG; ++s)
     ::signal(s, SIG_DFL);
   sigset_t none;
@@ -163,42 +166,15 @@ struct running {
 };
 
 /// Reads output until the leader has ended or must end; says whether and how we ended it.
-std::vector<int> children_of(int pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
-  return {std::istream_iterator<int>(in), {}};
-}
-
-bool is_asleep(int pid) {
-  std::string line;
-  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), line);
-  const auto name_ends = line.rfind(')');
-  return name_ends != std::string::npos && line.substr(name_ends + 1, 2) == " S";
-}
-
-/// Whether all of it would end with us, were it stopped now and never continued. Our own child would: it has asked for that before it became the program. bubblewrap's second
-/// process asks for itself, last of all that it does before it sleeps until its child, the third, ends: stopped before, it would outlive an agent that is killed.
-bool would_end_with_us(int pid) {
-  std::string name;
-  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
-  if (name != "bwrap")
-    return true;
-  const auto second = children_of(pid);
-  return !second.empty() && !children_of(second.front()).empty() && is_asleep(second.front());
-}
-
-constexpr double birth_limit_s = 1; // where the kernel tells no children
-
 process_fate follow(running& child, const command& what, const std::atomic<bool>* cancelled, pause_gate* gate, process_end& end) {
   const double paused_before = gate ? gate->paused_s() : 0;
   const double began = now_s();
-  bool out_open = true, err_open = true, may_be_stopped = false;
+  bool out_open = true, err_open = true;
+  if (gate)
+    gate->enter(child.pid);
   for (;;) {
-    if (gate && !may_be_stopped && (would_end_with_us(child.pid) || now_s() - began > birth_limit_s)) {
-      gate->enter(child.pid);
-      may_be_stopped = true;
-    }
     pollfd fds[3] = {{child.watch.get(), POLLIN, 0}, {out_open ? child.out.get() : -1, POLLIN, 0}, {err_open ? child.err.get() : -1, POLLIN, 0}};
-    ::poll(fds, 3, !gate || may_be_stopped ? 50 : 1);
+    ::poll(fds, 3, 50);
     if (fds[1].revents)
       out_open = drain(child.out.get(), end.output, what.output_bytes, end.truncated);
     if (fds[2].revents)
@@ -283,6 +259,7 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
   l.nice = what.nice;
   l.identity = what.identity;
   l.parent = ::getpid();
+  l.warden = warden_line();
 
   running child;
   descriptor in(input_descriptor(what.input)), out, err, report, report_read;
@@ -310,6 +287,7 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
   while ((got = ::read(report_read.get(), &why, sizeof why)) < 0 && errno == EINTR) {
   }
   if (got == sizeof why) {
+    tell_warden_that_ended(l.warden, child.pid);
     ::waitpid(child.pid, nullptr, 0);
     return error{errc::configuration, "cannot run '" + l.program + "': " + std::strerror(why)};
   }
@@ -320,6 +298,7 @@ result<process_end> run(const command& what, const std::atomic<bool>* cancelled,
   if (gate)
     gate->leave(child.pid);
   ::kill(-child.pid, SIGKILL); // the rest of the group; before the leader is reaped, so the number is still ours
+  tell_warden_that_ended(l.warden, child.pid);
   int status = 0;
   rusage used{};
   while (::wait4(child.pid, &status, 0, &used) < 0 && errno == EINTR) {

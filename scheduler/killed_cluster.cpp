@@ -263,7 +263,9 @@ private:
     for (const pid_t each : left) {
       std::string line = text_of(fs::path("/proc") / std::to_string(each) / "cmdline");
       std::replace(line.begin(), line.end(), '\0', ' ');
-      told_["faults"].push_back(fmt::format("orphans: process {} is left ten seconds after {}: {}", each, when, line.substr(0, 100)));
+      const std::string stat = text_of(fs::path("/proc") / std::to_string(each) / "stat");
+      const std::string state = stat.substr(std::min(stat.size(), stat.rfind(')') + 1), 3); // " T " is stopped
+      told_["faults"].push_back(fmt::format("orphans: process {} (state{}) is left ten seconds after {}: {}", each, state, when, line.substr(0, 100)));
       ::kill(each, SIGKILL); // counted once
     }
   }

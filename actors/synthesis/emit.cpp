@@ -511,9 +511,17 @@ std::string emitter::store(int value, const std::string& offset, const text& t, 
   return v.name + "[" + offset + "] = " + code + ";";
 }
 
+bool scans_by_vectors(const program& p, const phase& ph) {
+  return !ph.scanned.empty() && !ph.loops.empty() && ph.loops.back().var.single_name() == ph.scanned &&
+         std::all_of(ph.statements.begin(), ph.statements.end(), [&](const statement& st) {
+           const auto& v = p.values[static_cast<std::size_t>(st.value)];
+           return v.kind != value::kind_t::scan || (v.type == dtype::float32 && (v.combine == combiner::sum || v.combine == combiner::product));
+         });
+}
+
 bool can_vectorize(const program& p, const plan& how, const phase& ph, const std::string& loop) {
   (void)how;
-  if (ph.scanned == loop)
+  if (ph.scanned == loop && !scans_by_vectors(p, ph))
     return false;
   for (const auto& [bounded, by] : ph.bounds) // all lanes of a vector run equally long
     if ((by.first && depends_on(by.first, loop)) || (by.last && depends_on(by.last, loop)))

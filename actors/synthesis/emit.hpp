@@ -89,6 +89,8 @@ private:
 std::string row_name(const value& v);
 const char* c_type(dtype t);
 std::string literal(double x, const std::string& real);
+/// Does every scan of the phase run along its last loop, in a way that vectors can carry (sums and products of float32)?
+bool scans_by_vectors(const program& p, const phase& ph);
 /// Can the phase's statements be printed as vectors along this loop?
 bool can_vectorize(const program& p, const plan& how, const phase& ph, const std::string& loop);
 

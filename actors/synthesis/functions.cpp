@@ -289,6 +289,30 @@ static inline void stream_store(float* p, $V v) {
   *($V_at*)p = v;
 }
 )"},
+    {"running_sum", {"splat"}, R"(// Lane l becomes the sum of lanes 0 to l.
+static inline $V running_sum($V v) {
+  $I from;
+#pragma GCC unroll 8
+  for (int step = 1; step < $W; step *= 2) {
+    for (int l = 0; l < $W; ++l)
+      from[l] = l < step ? $W : l - step;
+    v = __builtin_shuffle(v, splat$W(0), from) + v;
+  }
+  return v;
+}
+)"},
+    {"running_product", {"splat"}, R"(// Lane l becomes the product of lanes 0 to l.
+static inline $V running_product($V v) {
+  $I from;
+#pragma GCC unroll 8
+  for (int step = 1; step < $W; step *= 2) {
+    for (int l = 0; l < $W; ++l)
+      from[l] = l < step ? $W : l - step;
+    v = __builtin_shuffle(v, splat$W(1), from) * v;
+  }
+  return v;
+}
+)"},
     {"transpose", {}, R"(// r[i][l] becomes r[l][i].
 static inline void transpose($V (&r)[$W]) {
   $I low, high;

@@ -432,7 +432,7 @@ std::string contiguous_loop(const program& p, const plan& whole, const nest& n) 
         const auto& v = p.values[static_cast<std::size_t>(st.value)];
         const bool located = v.combine == combiner::argmax || v.combine == combiner::argmin;
         const bool along = !ph.loops.empty() && ph.loops.back().var.single_name() == c; // the search compares vectors first
-        if ((located && !along) || v.combine == combiner::any || v.combine == combiner::all || ph.scanned == c)
+        if ((located && !along) || v.combine == combiner::any || v.combine == combiner::all || (ph.scanned == c && !scans_by_vectors(p, ph)))
           vote -= 100;
       }
     for (const auto& ph : n.phases)

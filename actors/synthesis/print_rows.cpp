@@ -60,6 +60,8 @@ public:
     for (const auto& ph : n_.phases)
       row_vector_ = row_vector_ && can_vectorize(k_.subject, k_.how, ph, n_.vector_loop);
     crossed_ = row_vector_ && crosses_rows(n_);
+    if (crossed_)
+      crossings_ = crossings();
     split_ = n_.rows.empty() && n_.parallel && !n_.phases.empty() && !n_.phases[0].loops.empty() && n_.phases[0].scanned.empty();
     for (std::size_t i = 0; i < n_.phases.size(); ++i)
       for (const auto& st : n_.phases[i].statements) {
@@ -78,6 +80,13 @@ private:
   bool split_ = false;
   bool streamed_ = false;
   bool crossed_ = false; // vectors along the last row loop, neighbours in memory along the one before
+  struct crossing {
+    int value;
+    index offset;
+    std::string tile; // the vectors that hold it, one for each step of the loop before the last
+  };
+  std::vector<crossing> crossings_; // what is read so, and can be turned round in registers
+  bool in_tile_ = false;
 
   const value& value_of(const statement& st) const { return k_.subject.values[static_cast<std::size_t>(st.value)]; }
   bool is_local(const statement& st) const { return st.spatial == 0; }
@@ -101,7 +110,9 @@ private:
       while (copies > 1 && copies * n_.width > *known)
         copies /= 2;
     std::string inner;
-    if (row_vector_) {
+    if (!crossings_.empty()) {
+      inner = tiles_text(copies);
+    } else if (row_vector_) {
       const auto& last = n_.rows.back();
       const auto v = last.var.single_name();
       const std::string block = std::to_string(n_.width * copies);
@@ -136,7 +147,7 @@ private:
       else
         inner = "{\n" + indented(inner, 1) + "}\n";
     }
-    for (std::size_t r = n_.rows.size(); r-- > 1;) {
+    for (std::size_t r = n_.rows.size() - (crossings_.empty() ? 0 : 1); r-- > 1;) {
       const auto& outer = n_.rows[r - 1];
       const auto v = outer.var.single_name();
       if (r + 1 == n_.rows.size() && row_vector_ && crossed_)
@@ -157,6 +168,61 @@ private:
       code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
     const bool braces = parallel || !out.buffers.empty();
     return (parallel ? "#pragma omp parallel\n" : "") + (braces ? "{\n" + indented(code, 1) + "}\n" : code);
+  }
+
+  /// The reads that lie across the vectors: neighbours along the loop before the last, a fixed step apart along the last.
+  std::vector<crossing> crossings() {
+    const auto outer = n_.rows[n_.rows.size() - 2].var.single_name();
+    const auto last = n_.rows.back().var.single_name();
+    std::map<std::string, crossing> found;
+    for (const auto& ph : n_.phases)
+      for (const auto& st : ph.statements)
+        walk(st.body, [&](const expr& e) {
+          if (e.code != op::load || e.at.empty() || !e.guards.empty() || !e.looked_up.empty())
+            return;
+          const auto& v = k_.subject.values[static_cast<std::size_t>(e.value)];
+          const auto a = e.at[0].coefficient(outer), b = e.at[0].coefficient(last);
+          if (v.type == dtype::float32 && a && a->is(1) && b && !b->is(0) && !b->is(1))
+            found.try_emplace(v.name + e.at[0].text(), crossing{e.value, e.at[0], v.name + "_tile"});
+        });
+    std::vector<crossing> all;
+    for (auto& [key, c] : found) {
+      if (found.size() > 1)
+        c.tile += std::to_string(all.size());
+      all.push_back(std::move(c));
+    }
+    return all;
+  }
+
+  /// The two last row loops in tiles: what lies across the vectors is read along memory, a vector for each row, and turned round in registers. Blocks of rows outside, so that reads go on along the rows.
+  std::string tiles_text(int copies) {
+    const auto& last = n_.rows.back();
+    const auto& before = n_.rows[n_.rows.size() - 2];
+    const auto v = last.var.single_name(), o = before.var.single_name();
+    const auto w = std::to_string(n_.width), block = std::to_string(n_.width * copies);
+    const auto extent = last.extent.text(), width = before.extent.text();
+    k_.used.scalar("bounds");
+    k_.used.vector("transpose", n_.width);
+    k_.used.vector("", n_.width);
+    std::string tile;
+    for (const auto& c : crossings_) {
+      const std::map<std::string, index> row{{v, last.var + index::loop("i", index(1) + index::axis("i"))}, {o, index::loop(o + "_tile", before.extent)}};
+      tile += "f32x" + w + " " + c.tile + "[" + w + "];\n#pragma GCC unroll " + w + "\nfor (int i = 0; i < " + w + "; ++i)\n  " + c.tile + "[i] = load" + w + "(" +
+              k_.subject.values[static_cast<std::size_t>(c.value)].name + " + " + c.offset.substitute(row).text() + ");\ntranspose(" + c.tile + ");\n";
+    }
+    in_tile_ = true;
+    tile += "#pragma GCC unroll " + w + "\nfor (int i = 0; i < " + w + "; ++i) {\n  const i64 " + o + " = " + o + "_tile + i;\n" + indented(body_text(n_.width, index(0)), 1) + "}\n";
+    in_tile_ = false;
+    const auto rows = [&](const std::string& body) { // whole vectors of rows, the last of them over elements computed before, which come out the same
+      return "for (i64 " + v + "_next = " + v + "_first; " + v + "_next < " + v + "_end; " + v + "_next += " + w + ") {\n  const i64 " + v + " = " + v + "_next + " + w + " <= " + v + "_end ? " + v + "_next : " +
+             v + "_end - " + w + ";\n" + indented(body, 1) + "}\n";
+    };
+    std::string rest = "for (i64 " + o + " = " + o + "_tile; " + o + " < smaller(" + o + "_tile + " + w + ", " + width + "); ++" + o + ")\n  if (" + v + "_end - " + v + "_first >= " + w + ") {\n" +
+                       indented(rows(body_text(n_.width, index(0))), 2) + "  } else {\n    for (i64 " + v + " = " + v + "_first; " + v + " < " + v + "_end; ++" + v + ") {\n" + indented(body_text(0, index(0)), 3) +
+                       "    }\n  }\n";
+    return "for (i64 " + v + "_block = 0; " + v + "_block < (" + extent + " + " + std::to_string(n_.width * copies - 1) + ") / " + block + "; ++" + v + "_block)\n  for (i64 " + o + "_tile = 0; " + o +
+           "_tile < " + width + "; " + o + "_tile += " + w + ") {\n    const i64 " + v + "_first = " + v + "_block * " + block + ", " + v + "_end = smaller(" + v + "_first + " + block + ", " + extent +
+           ");\n    if (" + o + "_tile + " + w + " <= " + width + " && " + v + "_end - " + v + "_first >= " + w + ") {\n" + indented(rows(tile), 3) + "    } else {\n" + indented(rest, 3) + "    }\n  }\n";
   }
 
   /// One reduction and nothing else: its copies share the loop that reduces, what it looks up and what it reads once for all.
@@ -233,6 +299,9 @@ private:
     }
     if (row_width > 0)
       e.vectorize(row, row_width);
+    if (in_tile_)
+      for (const auto& c : crossings_)
+        e.define(e.load_key(c.value, c.offset), {c.tile + "[i]", text_type::real, true}, 0);
     pass s;
     s.ph = &ph;
     s.e = &e;
@@ -339,6 +408,11 @@ private:
       }
     std::string inner = d == s.ph->loops.size() ? innermost(s) : loop_text(s, d);
     return open + inner + close;
+  }
+
+  /// A scan along the vector loop: each vector has its own running result, and what came before is carried in double.
+  bool carried_in_lanes(const pass& s) const {
+    return s.row_width == 0 && s.vector_at != static_cast<std::size_t>(-1) && s.ph->loops[s.vector_at].var.single_name() == s.ph->scanned;
   }
 
   bool vector_reduced(const pass& s, const statement& st) const { return s.vector_at != static_cast<std::size_t>(-1) && st.spatial <= s.vector_at; }
@@ -468,9 +542,19 @@ private:
       std::string acc = v.name + "_acc";
       if (s.width > 0 && vector_reduced(s, st))
         acc += std::to_string(s.copy % s.accumulators);
+      if (v.kind == value::kind_t::scan && s.width > 0 && carried_in_lanes(s)) {
+        const bool sum = v.combine == combiner::sum;
+        k_.used.vector(sum ? "running_sum" : "running_product", w);
+        k_.used.vector("splat", w);
+        const auto run = s.e->unique(v.name + "_run");
+        code += "const auto " + run + " = " + (sum ? "running_sum(" : "running_product(") + x + ");\n";
+        code += stored(s, st, text{"(splat" + std::to_string(w) + "((float)" + acc + ")" + (sum ? " + " : " * ") + run + ")", text_type::real, true});
+        code += combined(k_, v, acc, run + "[" + std::to_string(w - 1) + "]", 0) + "\n";
+        continue;
+      }
       code += combined(k_, v, acc, x, vector ? w : 0) + "\n";
       if (v.kind == value::kind_t::scan)
-        code += stored(s, st, text{s.wide && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc, is_floating(v.type) ? text_type::real : text_type::integer, vector});
+        code += stored(s, st, text{(s.wide || carried_in_lanes(s)) && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc, is_floating(v.type) ? text_type::real : text_type::integer, vector});
     }
     return code;
   }
@@ -522,7 +606,7 @@ private:
           if (s.row_width > 0)
             k_.used.vector("splat", s.row_width);
           scan += s.row_width > 0 ? "f32x" + std::to_string(s.row_width) + " " + value_of(st).name + "_acc = splat" + std::to_string(s.row_width) + "(" + initial(k_, value_of(st)) + ");\n"
-                                  : accumulator_type(k_, value_of(st), s.wide) + " " + value_of(st).name + "_acc = " + initial(k_, value_of(st)) + ";\n";
+                                  : accumulator_type(k_, value_of(st), s.wide || carried_in_lanes(s)) + " " + value_of(st).name + "_acc = " + initial(k_, value_of(st)) + ";\n";
         }
     if (searched_by_vectors(s, d))
       return "i64 " + v + " = " + first + ";\n" + search_text(s, d, v, last);

@@ -199,6 +199,12 @@ void reductions(std::vector<operator_definition>& out) {
     c.input("x", ab);
     c.output(c.op("aten.cumsum.default", {{"self", tensor("x")}, {"dim", integer(dim)}}, ab));
     out.push_back(c.done());
+    builder cp("cumprod" + std::to_string(dim));
+    cp.input("x", ab);
+    const auto factors = cp.op("aten.sigmoid.default", {{"self", tensor("x")}}, ab); // no infinity times a zero that double would not have
+    cp.output(cp.op("aten.cumprod.default", {{"self", tensor(factors)}, {"dim", integer(dim)}}, ab));
+    cp.output(cp.op("aten.cumsum.default", {{"self", tensor("x")}, {"dim", integer(dim)}}, ab));
+    out.push_back(cp.done());
     builder v("softmax_3d_" + std::to_string(dim));
     v.input("x", {"A", "B", "5"});
     v.output(v.op("aten._softmax.default", {{"self", tensor("x")}, {"dim", integer(dim)}, {"half_to_float", boolean(false)}}, {"A", "B", "5"}));
@@ -363,6 +369,14 @@ void views(std::vector<operator_definition>& out) {
   t.input("x", ab);
   t.output(t.op("aten.t.default", {{"self", tensor("x")}}, {"B", "A"}));
   out.push_back(t.done());
+  builder tt("transposes_together"); // two tensors that lie across, one that does not
+  tt.input("x", {"3", "A", "B"}), tt.input("y", {"3", "A", "B"}), tt.input("z", {"3", "B", "A"});
+  const std::vector<std::string> turned{"3", "B", "A"};
+  const auto xt = tt.op("aten.transpose.int", {{"self", tensor("x")}, {"dim0", integer(1)}, {"dim1", integer(2)}}, turned);
+  const auto yt = tt.op("aten.transpose.int", {{"self", tensor("y")}, {"dim0", integer(-1)}, {"dim1", integer(-2)}}, turned);
+  const auto both = tt.op("aten.mul.Tensor", {{"self", tensor(yt)}, {"other", tensor("z")}}, turned);
+  tt.output(tt.op("aten.add.Tensor", {{"self", tensor(xt)}, {"other", tensor(both)}, {"alpha", integer(1)}}, turned));
+  out.push_back(tt.done());
   builder g("embedding");
   g.input("w", {"8", "B"}), g.input("i", {"A"}, dtype::int64);
   const auto e2 = g.op("aten.embedding.default", {{"weight", tensor("w")}, {"indices", tensor("i")}, {"padding_idx", integer(-1)}, {"scale_grad_by_freq", boolean(false)}, {"sparse", boolean(false)}}, ab);

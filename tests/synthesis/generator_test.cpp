@@ -149,6 +149,15 @@ TEST_CASE("a transposed convolution is a packed product where its weights are fi
   CHECK(count_of(printed("conv2d_relu", blocks), "all_finite") == 0); // there 0 times an infinite weight is what PyTorch computes, too
 }
 
+TEST_CASE("what lies across the vectors is turned round in registers, and a scan goes by vectors") {
+  const auto turned = printed("transposes_together", "fuse(*); vectorize(*, width=8); parallel(*)");
+  CHECK(count_of(turned, "  transpose(x_tile") == 1);
+  CHECK(count_of(turned, "  transpose(y_tile") == 1);
+  CHECK(count_of(turned, "  transpose(z_tile") == 0);
+  CHECK(count_of(printed("cumsum1", "rows(*); vectorize(*, width=16)"), "= running_sum(") == 1);
+  CHECK(count_of(printed("cumsum0", "rows(*); vectorize(*, width=16)"), "running_sum") == 0); // there neighbours belong to other sums
+}
+
 TEST_CASE("whatever schedule a random walk comes to can be printed") {
   rng draw(11);
   for (const auto& op : cases::all()) {
