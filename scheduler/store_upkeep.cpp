@@ -3,13 +3,9 @@
 #include <spdlog/spdlog.h>
 
 namespace kevolve::scheduler {
-namespace {
 
-constexpr std::chrono::minutes looks_every{1};
-
-} // namespace
-
-store_upkeep::store_upkeep(kb::store& memory, std::chrono::minutes seal_after) : memory_(memory), seal_after_(seal_after), thread_([this] { run(); }) {}
+store_upkeep::store_upkeep(kb::store& memory, std::chrono::milliseconds seal_after, std::chrono::milliseconds looks_every)
+    : memory_(memory), seal_after_(seal_after), looks_every_(looks_every), thread_([this] { run(); }) {}
 
 store_upkeep::~store_upkeep() {
   {
@@ -22,7 +18,7 @@ store_upkeep::~store_upkeep() {
 
 void store_upkeep::run() {
   std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, looks_every, [this] { return stopping_; })) {
+  while (!stop_.wait_for(lock, looks_every_, [this] { return stopping_; })) {
     lock.unlock();
     seal();
     lock.lock();

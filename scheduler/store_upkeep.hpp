@@ -13,8 +13,8 @@ namespace kevolve::scheduler {
 
 class store_upkeep {
 public:
-  /// Looks once a minute for sessions that ended more than `seal_after` ago.
-  store_upkeep(kb::store& memory, std::chrono::minutes seal_after);
+  /// Looks every so often for sessions that ended more than `seal_after` ago.
+  store_upkeep(kb::store& memory, std::chrono::milliseconds seal_after, std::chrono::milliseconds looks_every = std::chrono::minutes(1));
   ~store_upkeep();
   store_upkeep(const store_upkeep&) = delete;
   store_upkeep& operator=(const store_upkeep&) = delete;
@@ -24,7 +24,7 @@ private:
   void seal();
 
   kb::store& memory_;
-  const std::chrono::minutes seal_after_;
+  const std::chrono::milliseconds seal_after_, looks_every_;
   std::mutex mutex_;
   std::condition_variable stop_;
   bool stopping_ = false;
