@@ -106,8 +106,7 @@ public:
     unsigned device_slots = 0;
     for (const auto& device : devices_)
       device_slots += device.slots;
-    unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-    compile_slots_ = cores;
+    compile_slots_ = host_.compile_slots() > 0 ? host_.compile_slots() : std::max(1u, std::thread::hardware_concurrency());
     toolchains_ = host_.toolchains();
     host_.use({[line = line_](const compile_work& what, const std::atomic<bool>& cancelled) { return line->compile(what, cancelled); },
                [line = line_](const blob_reference& what, const std::atomic<bool>& cancelled) { return line->fetch(what, cancelled); }});
@@ -360,7 +359,7 @@ private:
     if (writes && !writes_.by)
       return apply(leases_.finished(what.lease, what.epoch, std::string("nobody writes candidates here"), steady::now()));
     if (writes)
-      writing_[print] = {{what.lease, what.epoch}, {}};
+      writing_[print] = {{what.lease, what.epoch}, {}, false};
     job_queue& queue = writes ? writing_here_ : std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
     {
       std::lock_guard lock(mutex_);
@@ -393,15 +392,23 @@ private:
       }
     const std::pair ended(lease, epoch);
     for (auto w = writing_.begin(); w != writing_.end(); ++w) {
-      if (std::erase(w->second.also, ended) > 0)
-        return apply(leases_.finished(lease, epoch, std::string("stopped"), steady::now())); // the work itself goes on
-      if (w->second.first != ended)
+      const bool another = std::erase(w->second.also, ended) > 0;
+      if (another)
+        apply(leases_.finished(lease, epoch, std::string("stopped"), steady::now()));
+      else if (w->second.first == ended)
+        w->second.first_is_stopped = true;
+      else
         continue;
-      if (!w->second.also.empty())
-        return; // somebody else still wants it
+      if (!w->second.also.empty() || !w->second.first_is_stopped)
+        return; // somebody still wants it: the work goes on
+      const auto first = w->second.first;
       writing_.erase(w); // whoever asks for it now begins anew
-      break;
+      return cancel(first.first, first.second);
     }
+    cancel(lease, epoch);
+  }
+
+  void cancel(const std::string& lease, std::uint64_t epoch) {
     std::lock_guard lock(mutex_);
     for (auto& each : live_)
       if (each.lease == lease && each.epoch == epoch)
@@ -516,6 +523,7 @@ private:
   struct wanted {
     std::pair<std::string, std::uint64_t> first;             // lease and epoch that a worker is about
     std::vector<std::pair<std::string, std::uint64_t>> also; // that asked for the same since
+    bool first_is_stopped = false;
   };
   std::map<std::string, wanted> writing_;     // by print; the socket thread's
   std::atomic<std::uint32_t> from_spool_ = 0;

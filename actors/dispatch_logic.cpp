@@ -1,8 +1,10 @@
 #include "actors/dispatch_logic.hpp"
 
 #include "protocol/check.hpp"
+#include "protocol/target_description.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace kevolve::dispatch {
 namespace {
@@ -13,7 +15,7 @@ bool fits(const device_description& d, const submit& what) {
          (what.hardware.empty() || d.hardware == what.hardware);
 }
 
-/// By g++ or clang++. What a described device runs is compiled by its description's command, there or elsewhere: its agent knows.
+/// By g++ or clang++. What a described device runs is compiled by its description's command, there or elsewhere.
 bool is_compiled_by_us(const submit& what) { return what.needs_compiler && (what.on.platform.empty() || what.on.platform == "cpu"); }
 
 /// Not a described device's: "loom/9/loomasm 0123…".
@@ -22,15 +24,28 @@ bool is_ours(const std::string& toolchain) { return toolchain.find('/') == std::
 /// "g++" asks for any version of it, "g++ 12.2.0" for that one.
 bool is_toolchain(const std::string& has, const std::string& asked) { return has == asked || (has.starts_with(asked) && has[asked.size()] == ' '); }
 
+constexpr double least_work_s = 0.01; // of a lease: a flood of what costs nothing is none
+constexpr double share_of_newest = 0.2; // in the mean of what an owner's leases take
+constexpr std::size_t owners_kept = 256; // with nothing here; beyond it what they had is forgotten
 constexpr std::size_t lines_kept = 64; // empty ones beyond it go; an agent enters every line it can run
 
 /// What a task asks of an agent, as one string: tasks that ask for the same are kept in one line.
 std::string kind_of(const submit& s) {
   if (!s.toolchain.empty())
     return "for others\n" + s.toolchain + '\n' + s.machine + '\n' + std::to_string(s.libc);
-  if (!s.writer.empty())
-    return "writer\n" + s.writer + '\n' + s.label + (s.in_pieces ? "\npieces" : "");
+  if (!s.writer.empty()) {
+    std::string kind = "writer\n" + s.writer + '\n' + s.label + (s.in_pieces ? "\npieces" : "");
+    for (const std::string& agent : s.avoid)
+      kind += "\nnot " + agent;
+    return kind;
+  }
   return (is_compiled_by_us(s) ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
+}
+
+/// What orders owners who wait in a line; `share` has what its owner had, and when it was served last.
+template <class Share>
+std::tuple<int, double, std::uint64_t, std::string> turn_of(int less_priority, const Share& had, const std::string& owner) {
+  return {less_priority, had.used_s, had.turn, owner};
 }
 
 } // namespace
@@ -59,10 +74,10 @@ void dispatcher::on(submit&& in) {
   auto& t = tasks_[name];
   t.what = std::move(in);
   t.arrived = ++arrivals_;
-  ++owners_[t.what.payer()].tasks;
-  t.permitted = !t.what.under_way;
+  if (owners_[t.what.payer()][needed_by(t.what)].tasks++ == 0)
+    begin_sharing(t.what.payer(), needed_by(t.what));
   if (t.what.paid && t.what.under_way)
-    hold(t, now_s_ + limits_.holder_wait_s);
+    hold(t, waits::for_holder, now_s_ + limits_.holder_wait_s);
   else
     enqueue(t);
   grant_to_holder(t);
@@ -70,12 +85,16 @@ void dispatcher::on(submit&& in) {
 
 void dispatcher::on(permit&& in) {
   auto found = tasks_.find(in.task);
-  if (found == tasks_.end() || !found->second.what.paid || found->second.permitted)
+  if (found == tasks_.end() || !found->second.what.paid)
     return;
   auto& t = found->second;
-  t.permitted = true;
-  if (!t.held)
+  t.asked = false;
+  if (std::exchange(t.permitted, true))
+    return;
+  if (t.waiting == waits::in_line)
     return; // whoever has it was found meanwhile
+  if (!t.promised_by.empty())
+    return grant_to(t, std::string(t.promised_by));
   release(t);
   enqueue(t);
   grant_to_holder(t);
@@ -83,26 +102,49 @@ void dispatcher::on(permit&& in) {
 
 // ---- paid tasks ----
 
-void dispatcher::hold(task_state& t, double until_s) {
-  t.held = true;
-  t.held_until_s = until_s;
-  if (until_s > 0)
-    holds_.emplace(until_s, t.what.task);
+void dispatcher::hold(task_state& t, waits what, double until_s) {
+  t.waiting = what;
+  t.waits_until_s = until_s;
+  holds_.emplace(until_s, t.what.task);
   ++totals_.queued;
 }
 
 void dispatcher::release(task_state& t) {
-  if (!t.held)
+  if (t.waiting == waits::in_line)
     return leave_queue(t);
-  t.held = false;
-  holds_.erase({t.held_until_s, t.what.task});
+  break_promise(t);
+  holds_.erase({t.waits_until_s, t.what.task});
+  t.waiting = waits::in_line;
   --totals_.queued;
 }
 
-void dispatcher::ask_for(task_state& t, const std::string& reason) {
-  holds_.erase({t.held_until_s, t.what.task});
-  t.held_until_s = 0;
-  emit(ask_permit{t.what.task, reason});
+void dispatcher::promise(task_state& t, const std::string& agent) {
+  release(t);
+  hold(t, waits::for_permit, now_s_ + limits_.permit_wait_s);
+  t.promised_by = agent;
+  unlist_idle(agent);
+  agents_.at(agent).has[needed_by(t.what)].promised.insert(t.what.task);
+  list_idle(agent);
+  if (!std::exchange(t.asked, true)) // the slot kept for it before went to others, or its agent went
+    emit(ask_permit{t.what.task, agent});
+}
+
+/// Its permission is still to come: then it takes the next slot that is free.
+void dispatcher::break_promise(task_state& t) {
+  if (t.promised_by.empty())
+    return;
+  unlist_idle(t.promised_by);
+  agents_.at(t.promised_by).has[needed_by(t.what)].promised.erase(t.what.task);
+  list_idle(t.promised_by);
+  t.promised_by.clear();
+}
+
+void dispatcher::break_promises(const std::string& agent) {
+  for (const slots& each : agents_.at(agent).has) {
+    const auto promised = each.promised; // break_promise changes the set
+    for (const auto& task : promised)
+      break_promise(tasks_.at(task));
+  }
 }
 
 void dispatcher::on(withdraw&& in) {
@@ -123,9 +165,10 @@ void dispatcher::on(withdraw&& in) {
 
 void dispatcher::forget(const std::string& task) {
   auto found = tasks_.find(task);
-  auto owner = owners_.find(found->second.what.payer());
-  if (--owner->second.tasks == 0)
-    owners_.erase(owner);
+  settle(found->second, std::nullopt); // its turn had come, and it was not leased
+  --owners_.at(found->second.what.payer())[needed_by(found->second.what)].tasks;
+  if (owners_.size() > owners_kept)
+    std::erase_if(owners_, [](const auto& each) { return std::all_of(each.second.begin(), each.second.end(), [](const share& s) { return s.tasks == 0; }); });
   tasks_.erase(found);
 }
 
@@ -136,19 +179,19 @@ dispatcher::line& dispatcher::line_of(const submit& what) {
     l.asks = what;
     for (const auto& [name, a] : agents_)
       if (const slots& mine = a.has[needed_by(what)]; !a.draining && mine.has_room() && can_run(a, what))
-        l.idle.emplace(mine.leases.size(), name);
+        l.idle.emplace(mine.taken(), name);
   }
   return l;
 }
 
 void dispatcher::list_turn(line& l, const std::string& owner) {
   if (auto w = l.waiting.find(owner); w != l.waiting.end())
-    l.turns.emplace(w->second.begin()->first.first, owners_.at(owner).turn, owner);
+    l.turns.insert(turn_of(w->second.begin()->first.first, owners_.at(owner)[needed_by(l.asks)], owner));
 }
 
 void dispatcher::unlist_turn(line& l, const std::string& owner) {
   if (auto w = l.waiting.find(owner); w != l.waiting.end())
-    l.turns.erase({w->second.begin()->first.first, owners_.at(owner).turn, owner});
+    l.turns.erase(turn_of(w->second.begin()->first.first, owners_.at(owner)[needed_by(l.asks)], owner));
 }
 
 void dispatcher::enqueue(task_state& t) { // one that comes back keeps its place
@@ -230,6 +273,7 @@ void dispatcher::on(drain&& in) {
     return;
   unlist_idle(in.agent);
   a->second.draining = true;
+  break_promises(in.agent);
   note_compilers();
   emit(ask_drain{in.agent, in.deadline_s});
 }
@@ -240,6 +284,7 @@ void dispatcher::remove_agent(const std::string& agent, const std::string& reaso
     return;
   unlist_idle(agent);
   a->second.draining = true; // so that what comes back does not go to it again
+  break_promises(agent);
   for (const slots& each : a->second.has) {
     const auto leases = each.leases; // take_back changes the set
     for (const auto& name : leases)
@@ -253,37 +298,48 @@ void dispatcher::remove_agent(const std::string& agent, const std::string& reaso
 bool dispatcher::has_compiler(const agent_state& a) const {
   if (a.compiles || !a.pieces)
     return a.compiles;
-  const auto helper = compilers_.find(a.machine);
+  const auto helper = compilers_.find({a.machine, ""});
   return helper != compilers_.end() && helper->second <= a.libc;
+}
+
+/// By the agent itself, or by one that has the same description. An agent of before there were toolchains compiles for itself.
+bool dispatcher::is_compiled_for(const agent_state& a, const device_description& described) const {
+  const auto does = [&](const std::string& toolchain) { return compiles_for(toolchain, described.on, described.hardware); };
+  return !a.pieces || std::any_of(a.toolchains.begin(), a.toolchains.end(), does) ||
+         std::any_of(compilers_.begin(), compilers_.end(), [&](const auto& each) { return each.first.first == a.machine && each.second <= a.libc && does(each.first.second); });
 }
 
 bool dispatcher::can_run(const agent_state& a, const submit& what) const {
   const auto has = [](const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); };
   if (!what.writer.empty())
-    return has(a.writers, what.writer) && (what.label.empty() || what.label == "any" || what.label == a.name || has(a.labels, what.label)) && (!what.in_pieces || a.pieces);
+    return has(a.writers, what.writer) && (what.label.empty() || what.label == "any" || what.label == a.name || has(a.labels, what.label)) && !has(what.avoid, a.name) && (!what.in_pieces || a.pieces);
   if (!what.toolchain.empty())
     return a.machine == what.machine && a.libc <= what.libc && std::any_of(a.toolchains.begin(), a.toolchains.end(), [&](const std::string& has) { return is_toolchain(has, what.toolchain); });
   if ((is_compiled_by_us(what) && !has_compiler(a)) || (what.in_pieces && !a.pieces))
     return false;
-  return !what.needs_device || std::any_of(a.devices.begin(), a.devices.end(), [&](const device_description& d) { return fits(d, what); });
+  return !what.needs_device || std::any_of(a.devices.begin(), a.devices.end(), [&](const device_description& d) {
+    return fits(d, what) && (!what.needs_compiler || !is_described(d.hardware) || is_compiled_for(a, d));
+  });
 }
 
 /// Agents without a compiler can run what has to be compiled as long as somebody compiles for them.
 void dispatcher::note_compilers() {
-  std::map<std::string, std::uint32_t> now;
+  decltype(compilers_) now;
   for (const auto& [name, a] : agents_)
-    if (!a.draining && std::any_of(a.toolchains.begin(), a.toolchains.end(), is_ours)) {
-      auto& oldest = now.try_emplace(a.machine, a.libc).first->second;
-      oldest = std::min(oldest, a.libc);
-    }
+    if (!a.draining)
+      for (const std::string& toolchain : a.toolchains) {
+        auto& oldest = now.try_emplace({a.machine, is_ours(toolchain) ? std::string() : toolchain}, a.libc).first->second;
+        oldest = std::min(oldest, a.libc);
+      }
   if (now == compilers_)
     return;
+  const auto depends = [](const agent_state& a) { return !a.compiles || std::any_of(a.devices.begin(), a.devices.end(), [](const auto& d) { return is_described(d.hardware); }); };
   for (const auto& [name, a] : agents_)
-    if (!a.compiles)
+    if (depends(a))
       unlist_idle(name);
   compilers_ = std::move(now);
   for (const auto& [name, a] : agents_)
-    if (!a.compiles)
+    if (depends(a))
       list_idle(name);
 }
 
@@ -293,13 +349,57 @@ void dispatcher::list_idle(const std::string& agent) {
     return;
   for (auto& [kind, l] : lines_)
     if (const slots& mine = a.has[needed_by(l.asks)]; mine.has_room() && can_run(a, l.asks))
-      l.idle.emplace(mine.leases.size(), agent);
+      l.idle.emplace(mine.taken(), agent);
 }
 
 void dispatcher::unlist_idle(const std::string& agent) {
   const auto& a = agents_.at(agent);
   for (auto& [kind, l] : lines_)
-    l.idle.erase({a.has[needed_by(l.asks)].leases.size(), agent});
+    l.idle.erase({a.has[needed_by(l.asks)].taken(), agent});
+}
+
+// ---- fairness ----
+
+template <class Change>
+void dispatcher::change_share(const std::string& owner, resource at, Change how) {
+  for (auto& [kind, l] : lines_)
+    unlist_turn(l, owner);
+  how(owners_.at(owner)[at]);
+  for (auto& [kind, l] : lines_)
+    list_turn(l, owner);
+}
+
+/// Neither what it did not ask for while it was away is owed to it, nor what it had then by priority held against it for long.
+void dispatcher::begin_sharing(const std::string& owner, resource at) {
+  std::optional<double> least, most;
+  for (const auto& [name, each] : owners_)
+    if (each[at].tasks > 0 && name != owner) {
+      least = std::min(least.value_or(each[at].used_s), each[at].used_s);
+      most = std::max(most.value_or(each[at].used_s), each[at].used_s);
+    }
+  double& mine = owners_.at(owner)[at].used_s;
+  mine = least ? std::clamp(mine, *least, *most) : mine;
+}
+
+void dispatcher::charge(task_state& t) {
+  if (t.charged_s > 0)
+    return; // when a slot was kept free for it
+  change_share(t.what.payer(), needed_by(t.what), [&](share& s) {
+    t.charged_s = s.mean_s;
+    s.used_s += s.mean_s;
+    s.turn = ++turns_;
+  });
+}
+
+void dispatcher::settle(task_state& t, std::optional<double> took_s) {
+  if (t.charged_s <= 0)
+    return; // whoever had the answer gave it
+  change_share(t.what.payer(), needed_by(t.what), [&](share& s) {
+    s.used_s += took_s.value_or(0) - t.charged_s;
+    if (took_s)
+      s.mean_s += share_of_newest * (*took_s - s.mean_s);
+  });
+  t.charged_s = 0;
 }
 
 // ---- leases ----
@@ -316,12 +416,17 @@ bool dispatcher::grant_one() {
       best = &l;
   if (best == nullptr)
     return false;
-  auto owner = std::get<2>(*best->turns.begin());
+  auto owner = std::get<3>(*best->turns.begin());
   auto& t = tasks_.at(best->waiting.at(owner).begin()->second);
   auto idle = best->idle.begin(); // the one with the fewest leases, but not the one it just came back from
   if (idle->second == t.last_agent && best->idle.size() > 1)
     ++idle;
-  grant_to(t, std::string(idle->second));
+  const std::string agent = idle->second;
+  charge(t);
+  if (t.what.paid && !t.permitted)
+    promise(t, agent);
+  else
+    grant_to(t, agent);
   return true;
 }
 
@@ -333,19 +438,14 @@ void dispatcher::grant_to_holder(task_state& t) {
 }
 
 void dispatcher::grant_to(task_state& t, const std::string& agent, bool kept) {
-  const std::string& owner = t.what.payer();
+  KEVOLVE_CHECK(kept || !t.what.paid || t.permitted);
   release(t);
-  for (auto& [kind, l] : lines_)
-    unlist_turn(l, owner);
-  owners_.at(owner).turn = ++turns_;
-  for (auto& [kind, l] : lines_)
-    list_turn(l, owner);
-
   unlist_idle(agent);
   t.kept = kept;
   agents_.at(agent).has[needed_by(t)].leases.insert(t.what.task);
   list_idle(agent);
   t.agent = agent;
+  t.granted_s = now_s_;
   t.was_accepted = false;
   t.deadline_s = now_s_ + limits_.accept_timeout_s;
   deadlines_.emplace(t.deadline_s, t.what.task);
@@ -387,14 +487,16 @@ void dispatcher::on(finished&& in) {
     emit(heard);
     return take_back(in.lease, "agent " + in.agent + ": " + in.reason, false);
   }
-  end_lease(found->second);
+  end_lease(found->second, in.work_s);
   ++totals_.delivered;
   emit(deliver{in.lease, in.agent, in.epoch});
   emit(heard); // behind it: whoever carries the effects out knows then that this one waits for the disk
   forget(in.lease);
 }
 
-void dispatcher::end_lease(task_state& t) {
+void dispatcher::end_lease(task_state& t, std::optional<double> work_s) {
+  const double lasted_s = now_s_ - t.granted_s;
+  settle(t, std::max(least_work_s, work_s && *work_s >= 0 ? std::min(*work_s, lasted_s) : lasted_s)); // agents may say anything
   deadlines_.erase({t.deadline_s, t.what.task});
   unlist_idle(t.agent);
   agents_.at(t.agent).has[needed_by(t)].leases.erase(t.what.task);
@@ -424,10 +526,7 @@ void dispatcher::take_back(const std::string& task, const std::string& reason, b
   ++totals_.requeued;
   emit(requeued{task, t.epoch + 1, reason});
   t.what.holder.clear();
-  if (!t.what.paid || t.permitted)
-    return enqueue(t);
-  hold(t, 0);
-  ask_for(t, reason);
+  enqueue(t);
 }
 
 // ---- time ----
@@ -447,8 +546,16 @@ void dispatcher::on(tick&& in) {
     emit(revoke{t.agent, name, t.epoch});
     take_back(name, t.was_accepted ? "its deadline passed on agent " + t.agent : "agent " + t.agent + " did not accept it", false);
   }
-  while (!holds_.empty() && holds_.begin()->first <= now_s_)
-    ask_for(tasks_.at(holds_.begin()->second), "nobody has said that they have it");
+  while (!holds_.empty() && holds_.begin()->first <= now_s_) {
+    auto& t = tasks_.at(holds_.begin()->second);
+    if (t.waiting == waits::for_holder) { // nobody has said that they have it
+      release(t);
+      enqueue(t);
+    } else {
+      break_promise(t);
+      holds_.erase(holds_.begin());
+    }
+  }
 }
 
 std::optional<double> dispatcher::next_deadline_s() const {
@@ -502,7 +609,8 @@ std::optional<dispatcher::standing> dispatcher::standing_of(const std::string& a
     return std::nullopt;
   const auto& [devices, compilers, pens, answers] = a->second.has;
   const auto count = [](const slots& s) { return static_cast<std::uint32_t>(s.leases.size()); };
-  return standing{count(devices), devices.credit, a->second.draining, a->second.heard_s, count(compilers), compilers.credit, count(pens), pens.credit, count(answers)};
+  return standing{count(devices), devices.credit, a->second.draining, a->second.heard_s, count(compilers), compilers.credit, count(pens), pens.credit, count(answers),
+                  static_cast<std::uint32_t>(pens.promised.size())};
 }
 
 } // namespace kevolve::dispatch

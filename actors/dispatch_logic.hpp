@@ -3,8 +3,9 @@
 // What always holds: a task has at most one current lease; a result is delivered only with the current epoch from the incarnation that
 // holds it; submitted = queued + leased + delivered + failed + cancelled; an agent never holds more leases of a resource than it has credit for.
 // Compiling for others is a resource of its own, and so is writing candidates: neither waits for a device, nor a device's work for them. A paid
-// task is leased anew only with a permission of its origin's, one for each time: whoever had it before may have spent what was reserved. Whoever keeps
-// its answer, or is about it, is asked without one.
+// task is leased only with a permission of its origin's, one for each time: whoever had it before may have spent what was reserved. The permission is asked
+// for when its turn has come, and a slot kept free for it until it is there: nothing is reserved for what waits in a line. Whoever keeps its answer, or is
+// about it, is asked without one.
 #pragma once
 
 #include "protocol/message.hpp"
@@ -30,6 +31,7 @@ struct options {
   std::uint32_t poison_agents = 3;    // a task under which so many agents died is quarantined
   std::uint32_t attempts = 5;         // leases of one task that ended without a result
   std::size_t queue_bound = 100'000;  // tasks queued; beyond it submit is refused
+  double permit_wait_s = 10;          // how long a slot is kept free for a paid task that waits for its permission
   double holder_wait_s = 15;          // how long a paid task that was under way before waits for whoever keeps its answer: agents introduce themselves every ten
 };
 
@@ -42,23 +44,24 @@ struct submit {
   std::string hardware;               // a hardware key, or "" for any
   double limit_s = 60;                // of one attempt
   bool needs_device = true;           // false: tracing, compiling only
-  std::string user = {};              // fairness is between users; "": the owner stands for itself
+  std::string user = {};              // fairness is between users, by seconds of work; "": the owner stands for itself
   std::string holder = {};            // an agent that has the answer already; "": none is known
-  bool needs_compiler = true;         // a candidate is compiled: where it is measured, or elsewhere for that agent; a described device's by its own command
+  bool needs_compiler = true;         // a candidate is compiled: where it is measured, or elsewhere for that agent; a described device's by its own toolchain
   bool in_pieces = false;             // its work is larger than a frame
   std::string toolchain = {};         // compile for another agent: "g++", or exactly "g++ 12.2.0"; "": no such task
   std::string machine = {};           // what that agent's programs are: "x86_64", with a glibc of at most `libc`
   std::uint32_t libc = 0;
   std::string writer = {};            // a synthesizer's name: the task is to write a candidate as that one
   std::string label = {};             // of agents that may; "" or "any": all
-  bool paid = false;                  // what it costs is reserved before it is leased
-  bool under_way = false;             // paid: it was leased in an earlier life of ours; whoever has it is waited for, and nothing is permitted yet
+  std::vector<std::string> avoid = {}; // agents, by name, that may not: they failed at it
+  bool paid = false;                  // what it costs is reserved before it is leased: nothing is permitted yet
+  bool under_way = false;             // paid: it was leased in an earlier life of ours; whoever has it is waited for
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
 };
 /// `keeps`: whoever has it may finish it and keep the answer; it will be asked for again.
 struct withdraw { std::string task; bool keeps = false; };
-/// A paid task may be leased once more: what that can cost is reserved.
+/// A paid task may be leased once: what that can cost is reserved.
 struct permit { std::string task; };
 struct hello { std::string agent; agent_hello what;      // agent: the identity of its connection
                std::vector<std::string> holds = {}; };   // tasks whose answers it has kept: granted to it before anything else
@@ -67,7 +70,8 @@ struct goodbye { std::string agent; std::string reason; };
 struct lost { std::string agent; std::string reason; };  // the connection ended
 struct accepted { std::string agent; std::string lease; std::uint64_t epoch = 0; };
 /// The shell keeps the answer while it steps; `deliver` says that it counts.
-struct finished { std::string agent; std::string lease; std::uint64_t epoch = 0; bool infrastructure = false; std::string reason; };
+struct finished { std::string agent; std::string lease; std::uint64_t epoch = 0; bool infrastructure = false; std::string reason;
+                  std::optional<double> work_s = {}; };   // what it took of its host, waiting apart, as the agent says; empty: as long as the lease
 struct drain { std::string agent; double deadline_s = 30; };
 struct tick { double stood_still_s = 0; };               // how long the shell itself could hear nobody
 
@@ -87,8 +91,8 @@ struct discarded { std::string task; std::string agent; std::uint64_t epoch = 0;
 /// Tell the agent that it may forget the result (sent for discarded ones too); behind `deliver`: when that one is on the disk, not now.
 struct acknowledge { std::string agent; std::string lease; std::uint64_t epoch = 0; };
 struct requeued { std::string task; std::uint64_t next_epoch = 0; std::string reason; };
-/// A paid task waits for `permit`: its last lease ended without a result, or nobody said that they have it.
-struct ask_permit { std::string task; std::string reason; };
+/// A paid task's turn has come: this agent keeps a slot free for it, for so long as `permit_wait_s`. Asked once for each lease.
+struct ask_permit { std::string task; std::string agent; };
 struct agent_gone { std::string agent; std::string reason; };
 struct ask_drain { std::string agent; double deadline_s = 0; };
 
@@ -108,7 +112,7 @@ public:
   [[nodiscard]] std::size_t agents() const { return agents_.size(); }
   /// Leases held and whether it is being drained; empty: no such agent.
   struct standing { std::uint32_t leases = 0, credit = 0; bool draining = false; double heard_s = 0; std::uint32_t compiling = 0, compile_credit = 0;
-                    std::uint32_t writes = 0, writing_slots = 0, keeps = 0; }; // leases to write, and of what it has: none of the others
+                    std::uint32_t writes = 0, writing_slots = 0, keeps = 0 /* leases to write, and of what it has: none of the others */, promised = 0 /* slots to write that wait for permissions */; };
   [[nodiscard]] std::optional<standing> standing_of(const std::string& agent) const;
   /// Somebody who is not draining, and can compile or have it compiled, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
@@ -130,7 +134,9 @@ private:
   struct slots {
     std::uint32_t credit = 0;         // leases it may hold
     std::set<std::string> leases;
-    [[nodiscard]] bool has_room() const { return leases.size() < credit; }
+    std::set<std::string> promised;   // tasks that it keeps slots free for until they are permitted
+    [[nodiscard]] std::size_t taken() const { return leases.size() + promised.size(); }
+    [[nodiscard]] bool has_room() const { return taken() < credit; }
   };
   enum resource : std::size_t { devices_of, compilers_of, pens_of, answers_of, resources };
   static resource needed_by(const submit& what) { return !what.toolchain.empty() ? compilers_of : !what.writer.empty() ? pens_of : devices_of; }
@@ -147,6 +153,7 @@ private:
     double heard_s = 0;
     bool draining = false;
   };
+  enum class waits : std::uint8_t { in_line, for_holder, for_permit };
   struct task_state {
     submit what;
     std::uint64_t epoch = 0;          // of the current or last lease; 0: never leased
@@ -157,20 +164,26 @@ private:
     std::uint64_t arrived = 0;
     std::uint32_t attempts = 0;
     std::set<std::string> killed;     // incarnations that died under it
+    double granted_s = 0, charged_s = 0; // charged with nothing: 0
     bool kept = false;                // the current lease takes no slot: the agent has it
-    bool permitted = false;           // paid: to be leased once
-    bool held = false;                // paid: waits for a permission; in no line
-    double held_until_s = 0;          // 0: it has been asked for
+    bool asked = false;               // paid: for its permission, which is still to come
+    bool permitted = false;           // to be leased once
+    waits waiting = waits::in_line;   // otherwise it is in no line
+    std::string promised_by;          // for_permit: who keeps a slot free for it; "": nobody any more
+    double waits_until_s = 0;         // for whoever has it, or with a slot kept free
   };
   /// Tasks that the same agents can run, waiting by owner, and the agents with credit left that can. Few: one per target in use.
   struct line {
     submit asks;                      // one of them: what all ask of an agent
-    std::set<std::pair<std::size_t, std::string>> idle;                             // (leases held, agent)
+    std::set<std::pair<std::size_t, std::string>> idle;                             // (slots taken, agent)
     std::map<std::string, std::map<std::pair<int, std::uint64_t>, std::string>> waiting; // owner -> (-priority, arrival) -> task
-    std::set<std::tuple<int, std::uint64_t, std::string>> turns;                    // (-priority of the first, owner's turn, owner)
+    std::set<std::tuple<int, double, std::uint64_t, std::string>> turns;            // (-priority of the first, what its owner had, owner's last turn, owner)
   };
-  /// Who was served longest ago comes first.
-  struct owner_state { std::uint64_t turn = 0; std::size_t tasks = 0; };
+  /// What an owner has had of a resource, in seconds of work; who had least comes first, then who was served longest ago. A lease is charged with what
+  /// this owner's took on average until it ends and tells.
+  struct share { double used_s = 0; double mean_s = 1; std::uint64_t turn = 0; std::size_t tasks = 0; };
+  /// Kept while nothing of theirs is here: to ask for one thing at a time is no way to the front.
+  using owner_shares = std::array<share, resources>;
 
   void on(submit&& in);
   void on(withdraw&& in);
@@ -190,9 +203,16 @@ private:
   void enqueue(task_state& t);
   void leave_queue(const task_state& t);
   static resource needed_by(const task_state& t) { return t.kept ? answers_of : needed_by(t.what); }
-  void hold(task_state& t, double until_s);
-  void release(task_state& t);                               // from holding or its line
-  void ask_for(task_state& t, const std::string& reason);
+  void hold(task_state& t, waits what, double until_s);
+  void release(task_state& t);                               // from waiting, wherever it does
+  void promise(task_state& t, const std::string& agent);     // asks for its permission
+  void break_promise(task_state& t);
+  void break_promises(const std::string& agent);
+  void begin_sharing(const std::string& owner, resource at); // it had nothing here
+  void charge(task_state& t);                                // its turn has come
+  void settle(task_state& t, std::optional<double> took_s);  // what it was charged with becomes what it took; empty: nothing
+  template <class Change>
+  void change_share(const std::string& owner, resource at, Change how);
   void list_idle(const std::string& agent);                  // enters an agent with credit left
   void unlist_idle(const std::string& agent);
   void assign();                                             // as many grants as credit allows
@@ -201,23 +221,24 @@ private:
   void grant_to_holder(task_state& t);
   void take_back(const std::string& task, const std::string& reason, bool died);
   void remove_agent(const std::string& agent, const std::string& reason, bool died);
-  void end_lease(task_state& t);
+  void end_lease(task_state& t, std::optional<double> work_s = {});
   [[nodiscard]] double lease_duration_s(const task_state& t) const;
   [[nodiscard]] bool can_run(const agent_state& a, const submit& what) const;
   [[nodiscard]] bool has_compiler(const agent_state& a) const;
+  [[nodiscard]] bool is_compiled_for(const agent_state& a, const device_description& described) const;
   void note_compilers();                                     // who compiles for others may have changed
   void forget(const std::string& task);
   void emit(effect e) { out_.push_back(std::move(e)); }
 
   options limits_;
   std::map<std::string, agent_state> agents_;
-  std::map<std::string, std::uint32_t> compilers_;           // machine -> the oldest glibc of those who compile for others
+  std::map<std::pair<std::string, std::string>, std::uint32_t> compilers_; // (machine, a described device's toolchain or "") -> the oldest glibc of those who compile for others
   std::unordered_map<std::string, task_state> tasks_;                                              // queued and leased
   std::map<std::string, line> lines_;
-  std::map<std::string, owner_state> owners_;
+  std::map<std::string, owner_shares> owners_;
   std::uint64_t turns_ = 0;
   std::set<std::pair<double, std::string>> deadlines_;       // of current leases
-  std::set<std::pair<double, std::string>> holds_;           // of tasks that wait for whoever has them
+  std::set<std::pair<double, std::string>> holds_;           // of tasks that wait in no line, and not for ever
   std::uint64_t arrivals_ = 0;
   counts totals_;
   double now_s_ = 0;

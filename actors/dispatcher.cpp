@@ -33,6 +33,15 @@ result<evaluation> evaluation_in(decltype(lease_finished::answer)& answer) {
   return error{errc::infrastructure, "the agent answered an evaluation with something else"};
 }
 
+/// What an evaluation took of its host, without the time that it waited there.
+std::optional<double> work_in(const decltype(lease_finished::answer)& answer) {
+  const auto* got = std::get_if<evaluation>(&answer);
+  if (!got)
+    return std::nullopt;
+  const stage_times& t = got->stages;
+  return t.compile_s + t.check_s + t.measure_s + t.profile_s;
+}
+
 } // namespace
 
 dispatch_shell::dispatch_shell(dispatcher_actor::pointer self, dispatcher_parts parts)
@@ -63,8 +72,11 @@ void dispatch_shell::permit(permit_task& what) {
 
 void dispatch_shell::withdraw(const std::string& task, bool keeps) {
   auto found = tasks_.find(task);
-  if (found == tasks_.end())
+  if (found == tasks_.end()) {
+    if (auto to = settled_.withdrawn(task)) // delivered, and nobody counts it: unless it is told its agent says it again for ever
+      say(to->agent, result_acknowledged{task, to->epoch, false});
     return;
+  }
   if (keeps && !found->second.print.empty()) // it will be asked for again
     if (const std::string agent = logic_.holder_of(task); !agent.empty())
       holders_[found->second.print] = agent;
@@ -147,7 +159,7 @@ void dispatch_shell::heard_from(const std::string& agent, lease_finished& what) 
     holders_[late->print] = agent; // nobody waits for it now: it is kept there until somebody does
   std::string why = why_no_answer(what.lease, what);
   answer_ = &what;
-  step(dispatch::finished{agent, what.lease, what.epoch, !why.empty(), std::move(why)});
+  step(dispatch::finished{agent, what.lease, what.epoch, !why.empty(), std::move(why), work_in(what.answer)});
   answer_ = nullptr;
 }
 
@@ -203,8 +215,8 @@ void dispatch_shell::find(find_device& what) {
   answer_seekers();
 }
 
-std::vector<writer_description> dispatch_shell::writers_of(const find_writers& what) const {
-  std::vector<writer_description> who;
+std::vector<found_writer> dispatch_shell::writers_of(const find_writers& what) const {
+  std::vector<found_writer> who;
   dispatch::submit asks;
   asks.writer = what.name;
   asks.label = what.label;
@@ -212,7 +224,7 @@ std::vector<writer_description> dispatch_shell::writers_of(const find_writers& w
     if (logic_.can_be_given(agent, asks))
       for (const auto& each : told.writers)
         if (each.name == what.name)
-          who.push_back(each);
+          who.push_back({agent.substr(0, agent.find('/')), each});
   return who;
 }
 
@@ -238,15 +250,35 @@ void dispatch_shell::answer_seekers() {
         }
     if (now_s() < each.until_s)
       return false;
-    std::string served;
-    for (const auto& [agent, told] : agents_)
-      for (const auto& device : told.devices)
-        served += (served.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, device.on, device.hardware) ? ")" : ", which has no compiler, and no agent compiles for it)");
-    each.what.answer->set_value(error{errc::no_agent, "no agent serves " + to_string(each.what.on) +
-                                                        (each.what.hardware.empty() ? "" : " on " + each.what.hardware) +
-                                                        "; served: " + (served.empty() ? "nothing" : served)});
+    dispatch::submit asks;
+    asks.on = each.what.on;
+    asks.hardware = each.what.hardware;
+    each.what.answer->set_value(error{errc::no_agent, why_unserved(asks)});
     return true;
   });
+}
+
+std::string dispatch_shell::served() const {
+  std::string all;
+  for (const auto& [agent, told] : agents_)
+    for (const auto& device : told.devices)
+      all += (all.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, device.on, device.hardware) ? ")" : ", which has no compiler, and no agent compiles for it)");
+  return all.empty() ? "nothing" : all;
+}
+
+/// To a person.
+std::string dispatch_shell::why_unserved(const dispatch::submit& what) const {
+  if (!what.writer.empty())
+    return "no agent writes as '" + what.writer + "'" + (what.label.empty() || what.label == "any" ? "" : " on '" + what.label + "'");
+  return "no agent serves " + to_string(what.on) + (what.hardware.empty() ? "" : " on " + what.hardware) + "; served: " + served();
+}
+
+void dispatch_shell::explain(explain_waiting& what) const {
+  std::string why;
+  for (const auto& [task, k] : tasks_)
+    if (why.empty() && k.what.what.owner == what.owner && !logic_.serves(k.what.what))
+      why = why_unserved(k.what.what);
+  what.answer->set_value(std::move(why));
 }
 
 void dispatch_shell::tick() {
@@ -260,6 +292,8 @@ void dispatch_shell::tick() {
   using kind = std::tuple<std::string_view, std::string_view, std::string_view, std::string_view, std::string_view, std::string_view>;
   std::map<kind, bool> known; // asked once for each kind, not for each of many tasks
   const auto served = [&](const dispatch::submit& asks) {
+    if (!asks.avoid.empty())
+      return logic_.serves(asks);
     const auto [found, is_new] = known.try_emplace({asks.on.platform, asks.on.architecture, asks.on.language, asks.hardware, asks.writer, asks.label});
     if (is_new)
       found->second = logic_.serves(asks);
@@ -277,11 +311,11 @@ void dispatch_shell::tick() {
   for (const auto& task : hopeless) {
     kept& k = tasks_.at(task);
     if (k.what.proxy) {
-      self_->send(k.what.proxy, writing_given_up{task, {errc::no_agent, "no agent writes as '" + k.what.what.writer + "' any more"}});
+      self_->send(k.what.proxy, writing_given_up{task, {errc::no_agent, why_unserved(k.what.what)}});
       withdraw(task);
       continue;
     }
-    error why{errc::no_agent, "no agent serves " + to_string(k.what.what.on) + " on " + k.what.what.hardware + " any more (with a compiler, here or elsewhere)"};
+    error why{errc::no_agent, why_unserved(k.what.what)};
     self_->send(k.what.origin, task_given_up{std::move(why)});
     withdraw(task);
   }
@@ -364,7 +398,7 @@ void dispatch_shell::on(dispatch::requeued&) {}
 
 void dispatch_shell::on(dispatch::ask_permit& what) {
   if (auto found = tasks_.find(what.task); found != tasks_.end())
-    self_->send(found->second.what.proxy, writing_unpermitted{what.task, std::move(what.reason)});
+    self_->send(found->second.what.proxy, writing_unpermitted{what.task});
 }
 
 void dispatch_shell::on(dispatch::agent_gone& what) {
@@ -406,6 +440,7 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
     [&shell](find_writers& what) { shell.find(what); },
     [&shell](list_agents& what) { shell.list(what); },
     [&shell](drain_agents& what) { shell.drain(what); },
+    [&shell](explain_waiting& what) { shell.explain(what); },
     [self, &shell](dispatch_tick) {
       self->delayed_send(self, tick_period, dispatch_tick{});
       shell.tick();

@@ -39,6 +39,7 @@ public:
   void find(find_writers& what);
   void list(list_agents& what) const;
   void drain(drain_agents& what);
+  void explain(explain_waiting& what) const;
   void tick();
 
 private:
@@ -100,8 +101,10 @@ private:
     std::vector<writer_description> writers;
     std::vector<std::string> labels;
   };
+  [[nodiscard]] std::string why_unserved(const dispatch::submit& what) const;
+  [[nodiscard]] std::string served() const;
   [[nodiscard]] std::string why_no_answer(const std::string& task, const lease_finished& what) const;
-  [[nodiscard]] std::vector<writer_description> writers_of(const find_writers& what) const;
+  [[nodiscard]] std::vector<found_writer> writers_of(const find_writers& what) const;
 
   dispatcher_actor::pointer self_;
   dispatcher_parts parts_;

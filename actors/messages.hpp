@@ -117,8 +117,9 @@ using model_synthesizer_actor = synthesizer_actor::extend<caf::reacts_to<model_s
 
 // ---- to the proxy of a synthesizer that migrates
 
+struct found_writer { std::string agent; writer_description what; };
 /// Who writes as it, where its label allows; nobody, where none came within the time.
-struct writers_found { std::vector<writer_description> who; };
+struct writers_found { std::vector<found_writer> who; };
 struct writing_delivered {
   std::string task;
   std::string agent;
@@ -127,7 +128,8 @@ struct writing_delivered {
 };
 /// errc::no_agent when nobody writes as it.
 struct writing_given_up { std::string task; error why; };
-struct writing_unpermitted { std::string task; std::string reason; };
+/// Its turn has come: an agent keeps a slot free until it is permitted.
+struct writing_unpermitted { std::string task; };
 /// What came of it is durable.
 struct writing_durable { node_number number = 0; };
 using synthesizer_proxy_actor = synthesizer_actor::extend<caf::reacts_to<writers_found>, caf::reacts_to<writing_delivered>, caf::reacts_to<writing_given_up>,
@@ -206,7 +208,7 @@ struct submit_task {
   std::string print = {};             // likewise: of its work
   double unserved_limit_s = -1;       // how long nobody may serve it; below 0: the dispatcher's own limit
 };
-/// A paid task may be leased once more, with this checkpoint.
+/// A paid task may be leased once, with this checkpoint.
 struct permit_task { std::string task; checkpoint state; };
 /// `keeps`: as in dispatch::withdraw.
 struct withdraw_task { std::string task; bool keeps = false; };
@@ -239,6 +241,11 @@ struct find_writers {
 struct list_agents {
   std::shared_ptr<std::promise<std::vector<agent_status>>> answer;
 };
+/// Why nobody can take some of a session's work now; "": somebody can.
+struct explain_waiting {
+  std::string owner;
+  std::shared_ptr<std::promise<std::string>> answer;
+};
 struct drain_agents {
   std::string name; // all incarnations of it
   std::shared_ptr<std::promise<std::size_t>> answer;
@@ -246,7 +253,7 @@ struct drain_agents {
 struct dispatch_tick {};
 
 using dispatcher_actor =
-  caf::typed_actor<caf::reacts_to<list_agents>, caf::reacts_to<drain_agents>, caf::reacts_to<submit_task>, caf::reacts_to<permit_task>, caf::reacts_to<find_writers>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
+  caf::typed_actor<caf::reacts_to<list_agents>, caf::reacts_to<drain_agents>, caf::reacts_to<explain_waiting>, caf::reacts_to<submit_task>, caf::reacts_to<permit_task>, caf::reacts_to<find_writers>, caf::reacts_to<withdraw_task>, caf::reacts_to<withdraw_owner>, caf::reacts_to<task_durable>,
                    caf::reacts_to<from_agent>, caf::reacts_to<agent_unreachable>, caf::reacts_to<find_device>, caf::reacts_to<dispatch_tick>>;
 
 // ---- to the store's bridge
@@ -324,6 +331,7 @@ CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::agent_unreachable))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::find_device))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::list_agents))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::drain_agents))
+CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::explain_waiting))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::dispatch_tick))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::append_events))
 CAF_ADD_TYPE_ID(kevolve_actors, (kevolve::actors::read_log))
@@ -380,6 +388,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::agent_unreachable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::find_device)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::list_agents)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::drain_agents)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::explain_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::dispatch_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::append_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kevolve::actors::read_log)

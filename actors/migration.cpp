@@ -21,39 +21,28 @@ void origin::on(set_out&& e) {
   on(forgotten{e.number, true});
   traveller& t = open_[e.number];
   t.what = std::move(e);
-  if (t.what.request && !t.what.under_way) {
-    t.at = phase::asks_first;
-    return emit(ask{*t.what.request, t.what.least});
-  }
-  t.at = phase::away;
   emit(submit{t.what.number, t.what.task, t.what.what, t.what.request.has_value(), t.what.under_way});
 }
 
 void origin::on(permitted&& e) {
   const auto found = open_.find(e.number);
-  if (found == open_.end())
-    return;
+  if (found == open_.end() || found->second.at != phase::asks)
+    return; // whoever has it was found meanwhile
   traveller& t = found->second;
   write_work what = t.what.what;
   what.reserved_tokens = e.reserved.tokens;
   what.reserved_usd = e.reserved.usd;
-  if (t.at == phase::asks_first)
-    emit(submit{e.number, t.what.task, std::move(what), true, false});
-  else if (t.at == phase::asks_again)
-    emit(permit{t.what.task, std::move(what)});
-  else
-    return; // whoever has it was found meanwhile
   t.at = phase::away;
+  emit(permit{t.what.task, std::move(what)});
 }
 
 void origin::on(refused&& e) {
   const auto found = open_.find(e.number);
-  if (found == open_.end() || (found->second.at != phase::asks_first && found->second.at != phase::asks_again))
+  if (found == open_.end() || found->second.at != phase::asks)
     return;
-  traveller t = std::move(found->second);
+  const traveller t = std::move(found->second);
   open_.erase(found);
-  if (t.at == phase::asks_again)
-    emit(call_back{t.what.task, false});
+  emit(call_back{t.what.task, false});
   emit(fail{e.number, t.what.asked, std::move(e.why)});
 }
 
@@ -61,7 +50,7 @@ void origin::on(unpermitted&& e) {
   traveller* t = by_task(e.task);
   if (t == nullptr || t->at != phase::away || !t->what.request)
     return;
-  t->at = phase::asks_again;
+  t->at = phase::asks;
   emit(ask{*t->what.request, t->what.least});
 }
 
@@ -92,12 +81,10 @@ void origin::on(forgotten&& e) {
     return;
   const traveller t = std::move(found->second);
   open_.erase(found);
-  if (t.at == phase::is_back && e.comes_back)
-    return; // the agent keeps it, and is asked for it again
-  if (t.at == phase::is_back)
+  if (t.at == phase::is_back && !e.comes_back)
     emit(tell_counted{t.what.task}); // it is closed in the log, whatever it came to
-  else if (t.at != phase::asks_first)
-    emit(call_back{t.what.task, e.comes_back && t.what.request});
+  else
+    emit(call_back{t.what.task, e.comes_back && (t.what.request || t.at == phase::is_back)}); // one that is back is kept by its agent, and asked for again
 }
 
 void origin::on(counted&& e) {

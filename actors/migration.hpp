@@ -1,6 +1,6 @@
 // The origin's end of synthesizers that migrate: for each open proposal the checkpoint (the frozen synthesizer) and what it waits for. Pure:
 // `step(event) -> effects`; the proxy actor and the simulation keep one each. What always holds: a checkpoint is kept until what came of it is
-// durable or nobody wants it; what is paid for leaves only once it is reserved, and again only once it is reserved again. One thread.
+// durable or nobody wants it; what is paid for is reserved when the dispatcher asks for that, since its turn has come, once for each lease. One thread.
 #pragma once
 
 #include "protocol/model_spending.hpp"
@@ -29,8 +29,8 @@ struct set_out {
 };
 struct permitted { node_number number = 0; model_spending reserved; };
 struct refused { node_number number = 0; error why; };
-/// The dispatcher's: the task's lease ended without a result, or nobody has it who was thought to.
-struct unpermitted { std::string task; std::string reason; };
+/// The dispatcher's: the task's turn has come, and it may not be leased yet.
+struct unpermitted { std::string task; };
 struct arrived { std::string task; std::string agent; std::uint64_t epoch = 0; written what; };
 /// The dispatcher gave the task up. `at_home`: the origin can write it itself.
 struct lost { std::string task; error why; bool at_home = false; };
@@ -57,7 +57,7 @@ public:
   [[nodiscard]] std::size_t size() const { return open_.size(); }
 
 private:
-  enum class phase : std::uint8_t { asks_first, away, asks_again, is_back };
+  enum class phase : std::uint8_t { away, asks, is_back };
   struct traveller {
     set_out what;
     phase at = phase::away;

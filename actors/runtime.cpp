@@ -167,6 +167,10 @@ public:
     auto promise = std::make_shared<std::promise<std::size_t>>();
     return asked(promise->get_future(), drain_agents{agent, promise});
   }
+  result<std::string> waits_for(const session_id& session) override {
+    auto promise = std::make_shared<std::promise<std::string>>();
+    return asked(promise->get_future(), explain_waiting{session, promise});
+  }
 
 private:
   /// Sends a question to the dispatcher and waits for its answer; it never blocks.

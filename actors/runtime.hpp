@@ -85,6 +85,8 @@ public:
   virtual result<std::vector<agent_status>> agents() = 0;
   /// Asks an agent to finish what it holds and take nothing more; how many incarnations of that name there were.
   virtual result<std::size_t> drain(const std::string& agent) = 0;
+  /// Why nobody can take some of a session's work now, in words; "": somebody can, or there is none.
+  virtual result<std::string> waits_for(const session_id& session) = 0;
 };
 
 } // namespace kevolve

@@ -260,9 +260,11 @@ void session_shell::on(search::append_event& what) {
 void session_shell::on(search::ask_synthesis& what) { ask(what.number, what); }
 
 void session_shell::ask(node_number number, const search::ask_synthesis& what) {
+  const auto open = logic_.state().open().find(number);
+  const std::uint32_t unanswered = open == logic_.state().open().end() ? 0 : open->second.unanswered; // by a host's provider: it is asked for anew
   auto& a = asked_[number];
-  ++a.times;
-  if (a.times > askings)
+  a.times = std::max(a.times, unanswered * askings) + 1;
+  if (a.times > (unanswered + 1) * askings)
     return give_up_asking(number, {errc::synthesizer, "the synthesizer died " + std::to_string(askings) + " times over it: " + synthesizer_died_of_});
   a.synthesizer = slot_of(what.synthesizer, number);
   a.parents = what.parents;
@@ -271,7 +273,7 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
   if (auto said = said_.find(number); said != said_.end())
     request.said = std::make_shared<const std::vector<model_answered>>(said->second);
   request.attempt = logic_.state().lives() * attempts_per_life + a.times;
-  if (auto open = logic_.state().open().find(number); open != logic_.state().open().end())
+  if (open != logic_.state().open().end())
     request.step = open->second.said;
   request.reserved = logic_.state().awaits_model(number, request.step);
   const auto& child = node(number);

@@ -15,6 +15,11 @@ constexpr std::uint32_t attempts_per_life = 256;
 constexpr node_number candidates_per_inputs = 256;
 constexpr double cost_smoothing = 0.2;
 
+/// The host did not get an answer of its model; another one may.
+bool is_providers_fault(const written& what) {
+  return !what.what && (what.said.empty() ? what.failed == errc::configuration : !what.said.back().said.failure.empty());
+}
+
 } // namespace
 
 remember memory_of(const tree& t, node_number n, outcome result) {
@@ -264,30 +269,48 @@ void session::on(wrote&& in) {
   auto open = state_.open().find(in.number);
   if (over_ || open == state_.open().end() || open->second.what)
     return; // withdrawn, or answered twice: what was reserved for it counts
-  const auto before = open->second.said; // of an earlier life: it is in the log
-  std::erase_if(in.what.said, [before](const model_exchange& each) { return each.said.step < before; });
-  // Repairs first: the answer that releases what was reserved for all of them comes last, so that a log that ends between says too much, never too little.
-  for (model_exchange& each : in.what.said) {
-    each.asked.number = each.said.number = in.number;
-    each.asked.step = each.said.step;
-    each.asked.synthesizer = open->second.synthesizer;
-    each.asked.at_ms = each.said.at_ms = now_.unix_ms;
-    if (state_.awaits_model(in.number, each.said.step))
-      continue;
-    each.asked.reserved_tokens = each.said.used.input + each.said.used.output;
-    each.asked.reserved_usd = each.said.cost_usd;
-    append(std::move(each.asked));
-  }
-  for (model_exchange& each : in.what.said)
-    if (state_.awaits_model(in.number, each.said.step))
-      append(std::move(each.said));
+  const auto unanswered = open->second.unanswered;
+  const bool providers_fault = is_providers_fault(in.what);
+  log_exchanges(in.what, in.number);
   forget_askings(in.number);
   consider_askings();
+  if (providers_fault && open->second.unanswered > unanswered && open->second.unanswered < options_.providers) {
+    emit_durable(acknowledge_writing{in.number}); // first: what comes of the next asking is acknowledged by the same number
+    return request_synthesis(in.number);
+  }
   if (in.what.what)
     take_candidate({in.number, std::move(*in.what.what), std::move(in.what.edge), std::move(in.agent), in.moves});
   else
     take_failure(in.number, {in.what.failed, std::move(in.what.failure)});
   emit_durable(acknowledge_writing{in.number});
+}
+
+void session::log_exchanges(written& what, node_number n) {
+  const open_proposal& open = state_.open().at(n);
+  const auto before = open.said; // of an earlier life: it is in the log
+  std::erase_if(what.said, [before](const model_exchange& each) { return each.said.step < before; });
+  if (what.said.empty() && !what.what && state_.awaits_model(n, before)) { // nothing was asked: what was reserved is free again
+    model_answered none;
+    none.step = before;
+    none.stop = "not asked";
+    none.failure = what.failure.empty() ? none.stop : what.failure;
+    what.said.push_back({{}, std::move(none)});
+  }
+  // Repairs first: the answer that releases what was reserved for all of them comes last, so that a log that ends between says too much, never too little.
+  for (model_exchange& each : what.said) {
+    each.asked.number = each.said.number = n;
+    each.asked.step = each.said.step;
+    each.asked.synthesizer = open.synthesizer;
+    each.asked.at_ms = each.said.at_ms = now_.unix_ms;
+    if (state_.awaits_model(n, each.said.step))
+      continue;
+    each.asked.reserved_tokens = each.said.used.input + each.said.used.output;
+    each.asked.reserved_usd = each.said.cost_usd;
+    append(std::move(each.asked));
+  }
+  for (model_exchange& each : what.said)
+    if (state_.awaits_model(n, each.said.step))
+      append(std::move(each.said));
 }
 
 void session::forget_askings(node_number n) {

@@ -136,6 +136,7 @@ remember memory_of(const tree& t, node_number n, outcome result);
 struct session_options {
   std::vector<std::string> priors;       // names of what may be injected, best first; same list on resume where possible
   std::uint32_t infrastructure_retries = 3; // per candidate and verification, then it is given up
+  std::uint32_t providers = 3;           // hosts that one proposal is tried on where a host's provider fails
   std::uint32_t refused_in_a_row = 64;   // proposals without a new candidate, in a row, that mean "space exhausted"
   double progress_period_s = 0.1;
   bool skills_by_p = false;              // a fixed p decides on skills, too (replays measure it); otherwise they are always told
@@ -184,6 +185,7 @@ private:
   [[nodiscard]] bool is_written_elsewhere(const std::string& synthesizer) const;
   void take_candidate(candidate_added what);
   void take_failure(node_number n, const error& why);
+  void log_exchanges(written& what, node_number n);
   void forget_askings(node_number n);      // of a proposal that is answered or closed
   void pause_for(std::string reason, std::optional<error> failure);
   [[nodiscard]] std::string next_synthesizer(node_number n) const; // "": none can be asked any more

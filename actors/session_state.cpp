@@ -259,8 +259,13 @@ void session_state::on(const model_answered& e) {
   models_.usd += e.cost_usd - reserved->second.most.usd;
   record_of(synthesizers_, reserved->second.synthesizer).cost_usd += e.cost_usd;
   reserved_.erase(reserved);
-  if (auto open = open_.find(e.number); open != open_.end())
+  auto open = open_.find(e.number);
+  if (open == open_.end())
+    return;
+  if (e.failure.empty())
     open->second.said = std::max(open->second.said, e.step + 1);
+  else
+    ++open->second.unanswered;
 }
 
 void session_state::on(const actor_restarted&) {}

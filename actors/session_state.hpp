@@ -40,7 +40,8 @@ struct open_proposal {
   std::uint32_t results_seen = 0;
   bool unprimed = false;
   bool single_step = false;              // its edge is one transformation
-  std::uint32_t said = 0;                // steps of it that a model answered, or did not: the next one's number
+  std::uint32_t said = 0;                // steps of it that a model answered: the next one's number
+  std::uint32_t unanswered = 0;          // requests that came to nothing
 };
 
 /// How reasons of proposal_closed and evaluation_discarded begin: the fold reads them.

@@ -1,6 +1,6 @@
 // Results that were delivered and whose acknowledgement waits for the disk, and tasks that are over but may still be heard of late. Pure; the
 // dispatcher actor and the simulation keep one each. What always holds: an agent is told to forget a result only by `durable`, never
-// earlier; the oldest entries are forgotten beyond a bound. One thread.
+// earlier, or that it does not count by `withdrawn`; the oldest entries are forgotten beyond a bound. One thread.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,8 @@ public:
     found->second.agent.clear();
     return to;
   }
+  /// Nobody will count it: whom to tell so, once.
+  std::optional<receipt> withdrawn(const std::string& task) { return durable(task); }
   [[nodiscard]] const Origin* origin_of(const std::string& task) const {
     auto found = entries_.find(task);
     return found == entries_.end() ? nullptr : &found->second.origin;

@@ -10,6 +10,7 @@
 namespace kevolve::actors {
 namespace {
 
+constexpr std::size_t failures_kept = 64; // proposals; far more than are open at once
 constexpr std::size_t repair_bytes = 60'000 + 8'000; // of an answer that a model is shown again, and of what was wrong with it (prompts/writing.cpp)
 
 llm::model_settings model_of(const writer_description& of) {
@@ -79,21 +80,31 @@ void synthesizer_proxy_shell::look_for_writers() {
 void synthesizer_proxy_shell::found(const writers_found& what) {
   looking_ = false;
   nobody_ = what.who.empty();
-  for (node_number number : std::exchange(waiting_, {})) {
-    const synthesize request = requests_.at(number);
-    if (!what.who.empty()) {
-      leave(request, what.who);
-    } else if (can_stay()) {
-      migration::stay_home stays{number};
-      on(stays);
-    } else {
-      std::string why = "no agent writes as '" + parts_.home.name + "'" + (parts_.label.empty() || parts_.label == "any" ? "" : " on '" + parts_.label + "'");
-      if (parts_.home.desk)
-        if (const auto seat = parts_.home.desk->find(parts_.home.name); !seat)
-          why += "; here: " + seat.error().message;
-      answer(number, {errc::no_agent, std::move(why)});
-    }
+  for (node_number number : std::exchange(waiting_, {}))
+    decide(synthesize(requests_.at(number)), what);
+}
+
+/// To whoever writes as it and has not failed at this proposal, else home, else nowhere.
+void synthesizer_proxy_shell::decide(const synthesize& request, const writers_found& found) {
+  const auto before = failed_on_.find(request.number);
+  const std::vector<failure> failed = before == failed_on_.end() ? std::vector<failure>() : before->second;
+  std::vector<writer_description> who;
+  for (const found_writer& each : found.who)
+    if (std::none_of(failed.begin(), failed.end(), [&](const failure& f) { return f.agent == each.agent; }))
+      who.push_back(each.what);
+  if (!who.empty())
+    return leave(request, who);
+  if (can_stay()) {
+    migration::stay_home stays{request.number};
+    return on(stays);
   }
+  if (!failed.empty())
+    return answer(request.number, {errc::synthesizer, "on agent " + failed.back().agent + ": " + failed.back().why});
+  std::string why = "no agent writes as '" + parts_.home.name + "'" + (parts_.label.empty() || parts_.label == "any" ? "" : " on '" + parts_.label + "'");
+  if (parts_.home.desk)
+    if (const auto seat = parts_.home.desk->find(parts_.home.name); !seat)
+      why += "; here: " + seat.error().message;
+  answer(request.number, {errc::no_agent, std::move(why)});
 }
 
 void synthesizer_proxy_shell::leave(const synthesize& request, const std::vector<writer_description>& who) {
@@ -181,6 +192,7 @@ void synthesizer_proxy_shell::refused(const asking_refused& what) {
 
 void synthesizer_proxy_shell::forget(const forget_proposal& what) {
   waiting_.erase(what.number);
+  failed_on_.erase(what.number);
   requests_.erase(what.number);
   reserved_.erase(what.number); // counts for the day
   if (at_home_.erase(what.number) > 0)
@@ -194,7 +206,7 @@ void synthesizer_proxy_shell::given_up(const writing_given_up& what) {
   step(migration::lost{what.task, what.why, what.why.code == errc::no_agent && can_stay()});
 }
 
-void synthesizer_proxy_shell::unpermitted(const writing_unpermitted& what) { step(migration::unpermitted{what.task, what.reason}); }
+void synthesizer_proxy_shell::unpermitted(const writing_unpermitted& what) { step(migration::unpermitted{what.task}); }
 
 void synthesizer_proxy_shell::durable(node_number number) {
   requests_.erase(number);
@@ -236,6 +248,9 @@ void synthesizer_proxy_shell::on(migration::submit& what) {
   asks.user = parts_.settings.user;
   asks.writer = parts_.home.name;
   asks.label = parts_.label;
+  if (const auto failed = failed_on_.find(what.number); failed != failed_on_.end())
+    for (const failure& each : failed->second)
+      asks.avoid.push_back(each.agent);
   asks.paid = what.paid;
   asks.under_way = what.under_way;
   const synthesize& request = requests_.at(what.number);
@@ -257,6 +272,10 @@ void synthesizer_proxy_shell::on(migration::deliver& what) {
     parts_.home.desk->settle(day->second.tokens, day->second.usd, cost.tokens, cost.usd);
     reserved_.erase(day);
   }
+  if (!what.what.what)
+    failed_on_[what.number].push_back({what.agent, what.what.failure}); // should it be asked for again
+  if (failed_on_.size() > failures_kept)
+    failed_on_.erase(failed_on_.begin());
   self_->send(requests_.at(what.number).answer_to, writing_answer{what.number, what.asked, std::make_shared<written>(std::move(what.what)), std::move(what.agent), what.moves});
 }
 

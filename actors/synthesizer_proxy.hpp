@@ -55,6 +55,7 @@ private:
   void on(migration::tell_counted& what);
   void look_for_writers();
   void leave(const synthesize& request, const std::vector<writer_description>& who);
+  void decide(const synthesize& request, const writers_found& found);
   result<migration::set_out> frozen(const synthesize& request, const std::vector<writer_description>& who);
   void answer(node_number number, error why);
   [[nodiscard]] bool is_model() const { return parts_.home.name != "generator"; }
@@ -66,6 +67,8 @@ private:
   migration::origin away_;
   std::map<node_number, synthesize> requests_; // open proposals
   std::map<node_number, model_spending> reserved_; // of the day's limit, for each of them that is away
+  struct failure { std::string agent, why; };
+  std::map<node_number, std::vector<failure>> failed_on_; // open proposals: whose model did not answer there
   std::set<node_number> waiting_;              // for somebody who writes as it
   std::set<node_number> at_home_;
   synthesizer_actor home_;                     // made when it is first needed

@@ -87,7 +87,7 @@ described_device::described_device(target_description what, compile_pool& compil
     : what_(std::move(what)), compilers_(compilers), compiling_(compiling), call_limit_s_(call_limit_s), view_{what_.folders, what_.nodes}, jail_(defences_off()),
       secret_((std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()) {
   iterates_ = std::any_of(what_.run.begin(), what_.run.end(), [](const std::string& a) { return a.find("{iterations}") != a.npos; });
-  hardware_ = std::string(what_.emulated ? "emulated-" : "described-") + slug(what_.name) + "-" + what_.digest.substr(0, 8);
+  hardware_ = std::string(what_.emulated ? "emulated-" : "described-") + slug(what_.name) + "-" + digest_digits(what_);
 }
 
 result<void> described_device::begin(bool asks_elsewhere, bool compile_only) {

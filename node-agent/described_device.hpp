@@ -37,7 +37,7 @@ public:
   /// Its command is here, and used.
   [[nodiscard]] bool compiles_here() const;
   /// "loom/9/loomasm 0123…": the target, and the digest of the description's text.
-  [[nodiscard]] std::string toolchain() const { return to_string(what_.on) + " " + what_.digest; }
+  [[nodiscard]] std::string toolchain() const { return toolchain_of(what_); }
   /// From compiling to profiling. Fills `e`; errors are infrastructure.
   result<void> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled, evaluation& e);
   /// "described by loom9.toml, not verified by kevolve, emulated"

@@ -63,6 +63,7 @@ public:
   result<void> begin();
   std::vector<device_description> devices() const override;
   bool compiles() const override { return compiles_; }
+  unsigned compile_slots() const override { return settings_.compile_slots; }
   void use(remote_compiler elsewhere) override { compilers_->use(std::move(elsewhere)); }
   std::vector<std::string> toolchains() override;
   program_host programs() const override { return this_host(); }

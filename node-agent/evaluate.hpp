@@ -54,6 +54,8 @@ public:
   [[nodiscard]] virtual std::vector<device_description> devices() const = 0;
   /// The compiler that `settings` name is here, and used. Without one what is evaluated must be compiled elsewhere.
   [[nodiscard]] virtual bool compiles() const { return true; }
+  /// Compilers that it runs at once, and so candidates that it may compile beside the one that is measured; 0: one per core.
+  [[nodiscard]] virtual unsigned compile_slots() const { return 0; }
   /// Who compiles what cannot be compiled here; set before the first evaluation.
   virtual void use(remote_compiler elsewhere) { (void)elsewhere; }
   /// What this host compiles with, for others: "g++ 12.2.0".

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kevolve {
@@ -26,5 +27,18 @@ struct target_description {
   std::filesystem::path file;           // absolute; {here} is its folder; empty: read from a text
   std::string digest;                   // of the file's text: results of another description are of another device
 };
+
+/// How the hardware key of a described device ends: results of another description are of another device.
+inline std::string digest_digits(const target_description& of) { return of.digest.substr(0, 8); }
+/// "loom/9/loomasm 0123…": what compiles for it, by its description.
+inline std::string toolchain_of(const target_description& of) { return to_string(of.on) + " " + of.digest; }
+
+/// By its hardware key.
+inline bool is_described(std::string_view hardware) { return hardware.starts_with("described-") || hardware.starts_with("emulated-"); }
+/// By the same description.
+inline bool compiles_for(std::string_view toolchain, const target& on, std::string_view hardware) {
+  const std::string head = to_string(on) + " " + std::string(hardware.substr(hardware.rfind('-') + 1));
+  return is_described(hardware) && toolchain.starts_with(head);
+}
 
 } // namespace kevolve

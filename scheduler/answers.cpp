@@ -136,6 +136,8 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["outcomes"] = outcomes_object(of.outcomes);
   answer["best"] = best_object(of, facts);
   answer["stopped_by"] = of.finished ? object(of.finished->stopped_by) : object(of.state == "paused" ? object("paused") : object(nullptr));
+  if (!facts.waits_for.empty())
+    answer["waits_for"] = facts.waits_for;
   answer["wall_s"] = of.wall_s;
   answer["cpu_s"] = of.cpu_s;
   answer["needed_s"] = known(facts.needed_s);

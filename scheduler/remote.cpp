@@ -115,10 +115,11 @@ std::string where_written(const object& shown) {
 
 std::string told(const object& shown) {
   const object best = shown.contains("best") && shown["best"].is_object() ? shown["best"] : object::object();
+  const std::string waits = shown.contains("waits_for") ? fmt::format("{}: waits: {}\n", text_at(shown, "session"), text_at(shown, "waits_for")) : "";
   return fmt::format("{}: {}; {} evaluations{}; best {}\n", text_at(shown, "session"), text_at(shown, "stopped_by"), text_at(shown, "evaluations"), where_written(shown),
                      best.contains("speedup") && best["speedup"].is_number() ? fmt::format("{} over {} (candidate {})", show_factor(best["speedup"]), text_at(best, "baseline"),
                                                                                           text_at(best, "candidate").substr(0, 12))
-                                                                             : std::string("none verified"));
+                                                                             : std::string("none verified")) + waits;
 }
 
 /// Lines "OPERATOR NUMBER"; '#' begins a comment.

@@ -19,6 +19,7 @@ struct report_facts {
   std::string source;               // path of the best candidate's entry source; "" where there is none
   std::string command = "kevolve";  // how a person starts it here
   std::string data_option;          // " --data DIR" where later commands need it
+  std::string waits_for;            // why nobody can take its work now; "": somebody can
   double needed_s = 0;              // wall time that compiles and measurements needed; 0: unknown
 };
 

@@ -150,7 +150,7 @@ public:
     for (const kb::session_summary& s : *all)
       if (s.state == "running" || (s.state == "paused" && s.stopped_by == stopped_with_us)) {
         if (!standing_.adopt(s.session))
-          unfinished_.insert(s.session);
+          unfinished_.emplace(s.session, "");
       }
     if (!unfinished_.empty())
       spdlog::info("{} unfinished session{} to go on with", unfinished_.size(), unfinished_.size() == 1 ? "" : "s");
@@ -171,12 +171,17 @@ public:
     std::set<session_id> waiting;
     {
       std::lock_guard lock(mutex_);
-      waiting = unfinished_;
+      for (const auto& [session, why] : unfinished_)
+        waiting.insert(session);
     }
     for (const session_id& session : waiting) {
       auto resumed = engine_.resume(session);
-      if (!resumed && resumed.error().code == errc::no_agent)
-        continue; // later
+      if (!resumed && resumed.error().code == errc::no_agent) {
+        std::lock_guard lock(mutex_);
+        if (auto later = unfinished_.find(session); later != unfinished_.end())
+          later->second = resumed.error().message;
+        continue;
+      }
       if (resumed) {
         spdlog::info("session {}: goes on", session);
         desk_.watch(session);
@@ -191,6 +196,12 @@ public:
   bool goes_on(const session_id& session) {
     std::lock_guard lock(mutex_);
     return unfinished_.contains(session);
+  }
+  /// Why it does not yet; "": nothing is known, or it does.
+  std::string why_not_gone_on(const session_id& session) {
+    std::lock_guard lock(mutex_);
+    const auto found = unfinished_.find(session);
+    return found == unfinished_.end() ? "" : found->second;
   }
   /// Whether it would have.
   bool no_longer_goes_on(const session_id& session) {
@@ -322,11 +333,15 @@ private:
     return object{{"session", found.session}, {"done", asked.what}}.dump();
   }
 
-  result<std::string> shown(const session_id& session) const {
+  result<std::string> shown(const session_id& session) {
     KEVOLVE_TRY(events, memory_.events(session));
     KEVOLVE_TRY(account, account_of(events));
     report_facts facts;
     facts.command = in_.command();
+    if (account.state == "running" || goes_on(session)) {
+      KEVOLVE_TRY(why, engine_.waits_for(session));
+      facts.waits_for = why.empty() ? why_not_gone_on(session) : std::move(why);
+    }
     return session_answer(account, facts);
   }
 
@@ -355,7 +370,7 @@ private:
   session_desk& desk_;
   standing_work& standing_;
   std::mutex mutex_;
-  std::set<session_id> unfinished_;
+  std::map<session_id, std::string> unfinished_; // and why it does not go on yet
   std::string trouble_; // of the store, as last told
 };
 
@@ -389,7 +404,7 @@ result<int> serve(context& in, const serve_options& options) {
                                              options.standing_session_s});
     daemon self(in, *memory, *engine, desk, standing);
     self.find_unfinished();
-    const store_upkeep upkeep(*memory, std::chrono::ceil<std::chrono::minutes>(std::chrono::duration<double>(in.configured.seal_after_s)));
+    const store_upkeep upkeep(*memory, std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>(in.configured.seal_after_s)));
     KEVOLVE_TRY(port, client_port::open(people, sockets.handle(), security, [&](client_request& asked, const std::string& who) { return self.answer(asked, who); }));
     std::unique_ptr<status_page> page;
     if (!options.http.empty()) {

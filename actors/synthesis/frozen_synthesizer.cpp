@@ -130,7 +130,7 @@ std::string print_of(const frozen_synthesizer& of) {
   frozen_synthesizer alone = of;
   alone.known_ids.clear();
   alone.known_likenesses.clear();
-  alone.said.clear();
+  std::erase_if(alone.said, [](const model_answered& a) { return a.failure.empty(); }); // one that came to nothing is asked for anew
   if (alone.told)
     alone.told->instructions.clear(), alone.told->text.clear();
   return sha256_hex(encode(alone));

@@ -77,7 +77,7 @@ std::string pack_ids(const std::vector<std::array<std::uint64_t, 2>>& of);
 std::string pack_likenesses(const std::vector<std::uint64_t>& of);
 
 /// What the answer depends on, but for the words of the prompt (documents may change while a scheduler is away, and the proposal is the same),
-/// what is known, and what was said before: the same proposal of the same session gives the same print in every life of the scheduler.
+/// what is known, and what was answered before (what came to nothing is another asking): the same proposal of the same session gives the same print in every life of the scheduler.
 std::string print_of(const frozen_synthesizer& of);
 
 template <class Inspector>

@@ -24,7 +24,10 @@ public:
   std::atomic<unsigned> asked = 0;
   std::atomic<unsigned> at_once = 0, most_at_once = 0;
 
+  unsigned slots_to_compile = 0;
+
   std::vector<device_description> devices() const override { return {made_up::device()}; }
+  unsigned compile_slots() const override { return slots_to_compile; }
   result<agent::host_roofs> roofs() override { return agent::host_roofs{}; }
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override {
     ++asked;

@@ -39,6 +39,8 @@ public:
           return then(llm::failure{llm::failure_kind::cancelled, "cancelled", 1, 1});
         }
       }
+      if (fails)
+        return then(llm::failure{llm::failure_kind::server, "overloaded", 1, 0});
       llm::answer a;
       const auto from = key.find('/') + 1;
       a.text = kernel("1" + key.substr(from, key.rfind('/') - from));
@@ -71,6 +73,7 @@ public:
     return keys.size();
   }
   std::vector<std::string> keys;
+  std::atomic<bool> fails = false;
 
 private:
   std::mutex mutex_;
@@ -311,4 +314,77 @@ TEST_CASE("a session's limit for models holds on agents, too") {
   const auto took = world.desks["one"]->model->asked();
   CHECK(took > 0);
   CHECK(static_cast<double>(took) * (1000e-6 + 200 * 10e-6) <= 0.1 + 1e-9);
+}
+
+TEST_CASE("nothing is reserved for proposals that wait for an agent's slots") {
+  migrating_world world;
+  world.join("one"); // two slots
+  auto how = written_by({"small"}, {}, 12);
+  how.in_flight = 6;
+  auto& model = *world.desks["one"]->model;
+  model.hold();
+  const auto session = world.submit(how);
+  model.await_asked(2);
+  for (int i = 0; i < 200 && world.events<proposal_made>(session).size() < 7; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  world.engine.reset(); // as a kill would, it leaves what is in the log
+  CHECK(world.events<proposal_made>(session).size() == 7); // the root, and six at once
+  CHECK(world.events<model_asked>(session).size() == 2);
+  model.let_go();
+  world.start_engine();
+  REQUIRE(world.engine->resume(session));
+  CHECK_FALSE(world.engine->wait(session, {}).failure);
+  const auto [answered, reserved] = world.tokens(session);
+  CHECK(answered == 1200 * model.asked());
+  CHECK(reserved == 0);
+}
+
+TEST_CASE("a proposal that a model's provider fails at on one agent is written on another") {
+  migrating_world world;
+  world.join("one");
+  world.join("two");
+  world.desks["one"]->model->fails = true;
+  const auto session = world.submit(written_by({"small"}, {}, 8));
+  CHECK_FALSE(world.engine->wait(session, {}).failure);
+  CHECK(world.events<evaluation_recorded>(session).size() == 8);
+  CHECK(world.events<proposal_closed>(session).empty());
+  CHECK(world.desks["one"]->model->asked() >= 1);
+  for (const auto& each : world.events<candidate_added>(session))
+    if (each.number > 0)
+      CHECK(each.agent == "two");
+  const auto [answered, reserved] = world.tokens(session);
+  CHECK(answered == 1200 * world.desks["two"]->model->asked());
+  CHECK(reserved == 0); // what failed cost nothing
+}
+
+TEST_CASE("where every agent's provider fails, a scheduler that has the model writes at home") {
+  migrating_world world;
+  world.engine.reset();
+  auto desk = std::make_shared<small_desk>();
+  world.parts.models = desk;
+  world.start_engine();
+  world.join("one");
+  world.desks["one"]->model->fails = true;
+  const auto session = world.submit(written_by({"small"}, {"any"}, 6));
+  CHECK_FALSE(world.engine->wait(session, {}).failure);
+  CHECK(world.events<evaluation_recorded>(session).size() == 6);
+  CHECK(world.desks["one"]->model->asked() >= 5);
+  CHECK(desk->model->asked() >= 5);
+  for (const auto& each : world.events<candidate_added>(session))
+    CHECK(each.agent.empty());
+}
+
+TEST_CASE("a proposal that every provider fails at is closed, and says where and why") {
+  migrating_world world;
+  for (const char* name : {"one", "two"}) {
+    world.join(name);
+    world.desks[name]->model->fails = true;
+  }
+  const auto session = world.submit(written_by({"generator", "small"}, {}, 8));
+  CHECK_FALSE(world.engine->wait(session, {}).failure);
+  const auto closed = world.events<proposal_closed>(session);
+  REQUIRE_FALSE(closed.empty());
+  CHECK_MESSAGE(closed[0].reason.find("on agent ") != std::string::npos, closed[0].reason);
+  CHECK_MESSAGE(closed[0].reason.find("overloaded") != std::string::npos, closed[0].reason);
+  CHECK(world.desks["one"]->model->asked() == world.desks["two"]->model->asked()); // each once for each proposal
 }

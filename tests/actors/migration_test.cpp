@@ -38,16 +38,20 @@ const Effect* sole(const std::vector<effect>& effects) {
 
 } // namespace
 
-TEST_CASE("what is paid for leaves once it is reserved, with that as its limit") {
+TEST_CASE("what is paid for is reserved when its turn has come, not while it waits in a line, with that as its limit") {
   origin o;
-  const auto asks = o.step(leaving(3, true));
-  REQUIRE(sole<ask>(asks));
-  CHECK(sole<ask>(asks)->request.reserved_tokens == 3000);
-  const auto leaves = o.step(permitted{3, {2500, 0.5}});
+  const auto leaves = o.step(leaving(3, true));
   REQUIRE(sole<submit>(leaves));
   CHECK(sole<submit>(leaves)->paid);
-  CHECK(sole<submit>(leaves)->what.reserved_tokens == 2500);
-  CHECK(sole<submit>(leaves)->what.reserved_usd == 0.5);
+  CHECK(sole<submit>(leaves)->what.reserved_tokens == 0);
+  CHECK(o.step(permitted{3, {2500, 0.5}}).empty()); // nobody asked
+  const auto asks = o.step(unpermitted{"s/write-3/1"});
+  REQUIRE(sole<ask>(asks));
+  CHECK(sole<ask>(asks)->request.reserved_tokens == 3000);
+  const auto goes = o.step(permitted{3, {2500, 0.5}});
+  REQUIRE(sole<permit>(goes));
+  CHECK(sole<permit>(goes)->what.reserved_tokens == 2500);
+  CHECK(sole<permit>(goes)->what.reserved_usd == 0.5);
   CHECK(o.step(permitted{3, {2500, 0.5}}).empty());
   CHECK(o.size() == 1);
 }
@@ -69,9 +73,10 @@ TEST_CASE("the checkpoint is kept until what came of it is durable") {
 TEST_CASE("whoever dies gives it back: it is reserved again before it goes elsewhere") {
   origin o;
   (void)o.step(leaving(3, true));
+  (void)o.step(unpermitted{"s/write-3/1"});
   (void)o.step(permitted{3, {3000, 0}});
-  REQUIRE(sole<ask>(o.step(unpermitted{"s/write-3/1", "agent x is gone"})));
-  CHECK(o.step(unpermitted{"s/write-3/1", "again"}).empty());
+  REQUIRE(sole<ask>(o.step(unpermitted{"s/write-3/1"})));
+  CHECK(o.step(unpermitted{"s/write-3/1"}).empty());
   const auto again = o.step(permitted{3, {1000, 0}});
   REQUIRE(sole<permit>(again));
   CHECK(sole<permit>(again)->what.reserved_tokens == 1000);
@@ -80,15 +85,14 @@ TEST_CASE("whoever dies gives it back: it is reserved again before it goes elsew
 TEST_CASE("where nothing is left for another try it is called back and fails") {
   origin o;
   (void)o.step(leaving(3, true));
-  (void)o.step(permitted{3, {3000, 0}});
-  (void)o.step(unpermitted{"s/write-3/1", "gone"});
+  (void)o.step(unpermitted{"s/write-3/1"});
   const auto over = o.step(refused{3, {errc::budget, "no room"}});
   REQUIRE(over.size() == 2);
   CHECK_FALSE(std::get<call_back>(over[0]).keeps);
   CHECK(std::get<fail>(over[1]).why.code == errc::budget);
   CHECK(o.size() == 0);
   (void)o.step(leaving(4, true));
-  REQUIRE(sole<fail>(o.step(refused{4, {errc::budget, "no room"}}))); // it had not left
+  CHECK(o.step(refused{4, {errc::budget, "no room"}}).empty()); // nobody asked
 }
 
 TEST_CASE("what was under way in an earlier life is asked for again without being reserved again") {
@@ -103,7 +107,7 @@ TEST_CASE("what was under way in an earlier life is asked for again without bein
 TEST_CASE("an answer that comes while another permission is waited for is taken, and the permission is left") {
   origin o;
   (void)o.step(leaving(3, true, true));
-  REQUIRE(sole<ask>(o.step(unpermitted{"s/write-3/1", "nobody has said that they have it"})));
+  REQUIRE(sole<ask>(o.step(unpermitted{"s/write-3/1"})));
   REQUIRE(sole<deliver>(o.step(arrived{"s/write-3/1", "fleet.x", 1, some_answer()})));
   CHECK(o.step(permitted{3, {3000, 0}}).empty());
   CHECK(o.step(refused{3, {errc::budget, "no room"}}).empty());
@@ -112,20 +116,20 @@ TEST_CASE("an answer that comes while another permission is waited for is taken,
 TEST_CASE("a paused session leaves it where it is; one that wants it no more calls it back") {
   origin o;
   (void)o.step(leaving(3, true));
-  (void)o.step(permitted{3, {3000, 0}});
   const auto paused = o.step(forgotten{3, true});
   REQUIRE(sole<call_back>(paused));
   CHECK(sole<call_back>(paused)->keeps);
   (void)o.step(leaving(4, true));
+  (void)o.step(unpermitted{"s/write-4/1"});
   (void)o.step(permitted{4, {3000, 0}});
   const auto over = o.step(forgotten{4, false});
   REQUIRE(sole<call_back>(over));
   CHECK_FALSE(sole<call_back>(over)->keeps);
   (void)o.step(leaving(5, true));
-  CHECK(o.step(forgotten{5, false}).empty()); // it had not left
+  CHECK_FALSE(sole<call_back>(o.step(forgotten{5, false}))->keeps); // it waits in a line
   (void)o.step(leaving(6, false));
   (void)o.step(arrived{"s/write-6/1", "x", 1, some_answer()});
-  CHECK(o.step(forgotten{6, true}).empty()); // the agent keeps it
+  CHECK(sole<call_back>(o.step(forgotten{6, true}))->keeps); // it came back and does not count: the agent keeps it, and need not say it again
   (void)o.step(leaving(7, false));
   (void)o.step(arrived{"s/write-7/1", "x", 1, some_answer()});
   CHECK(sole<tell_counted>(o.step(forgotten{7, false})));

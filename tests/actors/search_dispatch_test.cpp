@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -255,7 +256,8 @@ TEST_CASE("what a described device runs is compiled by its own command: a C++ co
   dispatcher d;
   const target loom{"loom", "9", "loomasm"};
   auto bare = bare_agent("bare");
-  bare.what.devices[0].on = loom;
+  bare.what.devices[0] = {"loom0", "emulated-loom-9-01234567", loom, 4};
+  bare.what.toolchains = {"loom/9/loomasm 0123456789abcdef"};
   (void)d.step(bare, 0);
   CHECK(d.serves(loom));
   CHECK(d.serves("bare", loom, ""));
@@ -269,6 +271,39 @@ TEST_CASE("what a described device runs is compiled by its own command: a C++ co
   CHECK(only<grant>(other.step(task_of("a"), 0)).empty());
   CHECK(only<grant>(other.step(compilation("b", "loom/9/loomasm 0123"), 0)).size() == 1);
   CHECK(only<grant>(other.step(compilation("c", "loom/9/loomasm 4567"), 0)).empty());
+}
+
+TEST_CASE("work for a described device waits for somebody who has its toolchain, and is not given to whoever cannot have it compiled") {
+  const target loom{"loom", "9", "loomasm"};
+  dispatcher d;
+  auto bare = bare_agent("bare");
+  bare.what.compiles = true; // with g++, which is of no use for it
+  bare.what.devices[0] = {"loom0", "described-loom-9-01234567", loom, 4};
+  bare.what.toolchains = {"g++ 12.2.0", "loom/9/loomasm 89abcdef"}; // of another description
+  (void)d.step(bare, 0);
+  CHECK_FALSE(d.serves(loom));
+  CHECK(only<grant>(d.step(task_of("a", "s", 0, loom), 0)).empty());
+  CHECK(d.totals().queued == 1);
+  auto newer = compiling_agent("newer", 2, 2041); // what it makes does not run there
+  newer.what.toolchains = {"loom/9/loomasm 0123456789abcdef"};
+  CHECK(only<grant>(d.step(newer, 1)).empty());
+  auto assembler = compiling_agent("assembler");
+  assembler.what.toolchains = {"loom/9/loomasm 0123456789abcdef"};
+  const auto granted = only<grant>(d.step(assembler, 2));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "bare");
+  CHECK(d.serves("bare", loom, "described-loom-9-01234567"));
+  (void)d.step(goodbye{"assembler", ""}, 3);
+  CHECK(only<grant>(d.step(task_of("b", "s", 0, loom), 3)).empty());
+  auto own = bare_agent("own");
+  own.what.devices[0] = bare.what.devices[0];
+  own.what.toolchains = assembler.what.toolchains;
+  CHECK(only<grant>(d.step(own, 4)).at(0).agent == "own");
+  auto old = bare_agent("old"); // of before there were toolchains
+  old.what.devices[0] = {"loom0", "emulated-other-89abcdef", {"other", "1", "asm"}, 1};
+  old.what.pieces = false;
+  (void)d.step(old, 5);
+  CHECK(d.serves({"other", "1", "asm"}));
 }
 
 TEST_CASE("an older agent without a compiler cannot ask for one") {
@@ -620,6 +655,102 @@ TEST_CASE("beside many kinds of work that nobody serves, taking one task out of 
   }
 }
 
+TEST_CASE("users who ask for one thing at a time leave a third who has a queue its share") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  std::map<std::string, int> served;
+  std::string under_way;
+  int made = 0;
+  const auto ask = [&](const std::string& user) {
+    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
+    t.user = user;
+    return d.step(t, 0);
+  };
+  const auto note = [&](const std::vector<effect>& effects) {
+    for (const grant& g : only<grant>(effects))
+      under_way = g.lease;
+  };
+  for (const char* user : {"one", "two", "queue", "queue"})
+    note(ask(user));
+  for (int i = 0; i < 60; ++i) {
+    const std::string done = under_way, user = done.substr(0, done.find('/'));
+    ++served[user];
+    note(d.step(finished{"x", done, 1, false, ""}, 0));
+    note(ask(user)); // once it is done
+  }
+  CHECK(served["one"] == 20);
+  CHECK(served["two"] == 20);
+  CHECK(served["queue"] == 20);
+}
+
+TEST_CASE("users share an agent by the seconds that their work takes, not by pieces of it, and nobody is owed what it did not ask for") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  const std::map<std::string, double> takes_s{{"slow", 10}, {"quick", 1}, {"late", 2}};
+  std::map<std::string, double> had_s;
+  std::string under_way;
+  double now_s = 0;
+  int made = 0;
+  const auto note = [&](const std::vector<effect>& effects) {
+    for (const grant& g : only<grant>(effects))
+      under_way = g.lease;
+  };
+  const auto ask = [&](const std::string& user) {
+    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
+    t.user = user;
+    note(d.step(t, now_s));
+  };
+  const auto run_until = [&](double end_s, bool waits) {
+    while (now_s < end_s) {
+      const std::string done = under_way, user = done.substr(0, done.find('/'));
+      now_s += takes_s.at(user);
+      had_s[user] += takes_s.at(user);
+      ask(user);
+      note(d.step(finished{"x", done, 1, false, "", waits ? std::nullopt : std::optional(takes_s.at(user))}, now_s));
+    }
+  };
+  for (const char* user : {"slow", "slow", "quick", "quick"})
+    ask(user);
+  run_until(400, false);
+  CHECK(std::abs(had_s["slow"] - had_s["quick"]) <= 20);
+  for (const char* user : {"late", "late"})
+    ask(user);
+  had_s.clear();
+  run_until(1000, true); // an agent that does not say: as long as the lease lasted
+  CHECK(std::abs(had_s["slow"] - had_s["quick"]) <= 20);
+  CHECK(std::abs(had_s["late"] - had_s["quick"]) <= 20);
+  CHECK(std::abs(had_s["late"] - 200) <= 20);
+}
+
+TEST_CASE("an agent that lies about what work took harms nobody's share for long") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  double now_s = 0;
+  std::map<std::string, int> served;
+  std::string under_way;
+  int made = 0;
+  const auto note = [&](const std::vector<effect>& effects) {
+    for (const grant& g : only<grant>(effects))
+      under_way = g.lease;
+  };
+  const auto ask = [&](const std::string& user) {
+    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
+    t.user = user;
+    note(d.step(t, now_s));
+  };
+  for (const char* user : {"a", "a", "b", "b"})
+    ask(user);
+  for (int i = 0; i < 100; ++i) {
+    const std::string done = under_way, user = done.substr(0, done.find('/'));
+    now_s += 1;
+    ++served[user];
+    ask(user);
+    const double said = user == "b" ? 1.0 : i % 3 == 0 ? 1e300 : i % 3 == 1 ? -5.0 : std::nan("");
+    note(d.step(finished{"x", done, 1, false, "", said}, now_s));
+  }
+  CHECK(std::abs(served["a"] - served["b"]) <= 4);
+}
+
 TEST_CASE("an agent is told once that its result is on the disk, and only of the result that counted") {
   settlements<int> kept(8);
   kept.settle("s/1/0", {"x", 3, 42});
@@ -636,6 +767,19 @@ TEST_CASE("an agent is told once that its result is on the disk, and only of the
   CHECK(!kept.awaits_disk("s/1/0", "x", 3));
   REQUIRE(kept.origin_of("s/1/0") != nullptr); // a late result still finds its owner
   CHECK(*kept.origin_of("s/1/0") == 42);
+}
+
+TEST_CASE("an agent is told once that its result was withdrawn, and then nothing more of it") {
+  settlements<int> kept(8);
+  kept.settle("s/1/0", {"x", 3, 42});
+  const auto told = kept.withdrawn("s/1/0");
+  REQUIRE(told.has_value());
+  CHECK(told->agent == "x");
+  CHECK(told->epoch == 3);
+  CHECK(!kept.withdrawn("s/1/0"));
+  CHECK(!kept.durable("s/1/0"));
+  CHECK(!kept.awaits_disk("s/1/0", "x", 3));
+  CHECK(!kept.withdrawn("s/2/0"));
 }
 
 TEST_CASE("settled tasks are forgotten oldest first beyond the bound, and by their session") {

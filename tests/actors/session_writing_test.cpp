@@ -1,6 +1,7 @@
 // What a session does with synthesizers that migrate: how their requests are reserved and logged, and when an agent may forget.
 #include "actors/session_logic.hpp"
 
+#include <algorithm>
 #include <doctest/doctest.h>
 
 using namespace kevolve;
@@ -170,4 +171,56 @@ TEST_CASE("an answer that an earlier life logged in part is logged to its end, a
   came.what.said = {exchange(0, 600), exchange(1, 700)};
   (void)again.step(came, {2, 2});
   CHECK(again.state().spent_on_models().tokens == 1300);
+}
+
+TEST_CASE("where a host's provider does not answer, the proposal is asked for again elsewhere, so often and no more") {
+  world w(0);
+  for (std::uint32_t time = 1; time <= session_options().providers; ++time) {
+    (void)w.step(asking{request_for(w.number, 4000), model_spending{2000, 0}});
+    wrote came{w.number, {}, "fleet.one", 0};
+    came.what.failed = errc::synthesizer;
+    came.what.failure = "overloaded";
+    came.what.said = {exchange(0, 10)};
+    came.what.said[0].said.failure = "overloaded";
+    const auto effects = w.step(came);
+    REQUIRE(only<acknowledge_writing>(effects).size() == 1);
+    CHECK(w.logic.state().spent_on_models().tokens == 10 * time);
+    const auto asks = only<ask_synthesis>(effects);
+    const bool again = std::any_of(asks.begin(), asks.end(), [&](const auto& each) { return each.number == w.number; });
+    CHECK(again == (time < session_options().providers));
+    CHECK(w.logic.state().open().contains(w.number) == again);
+    if (!again)
+      continue;
+    CHECK(w.logic.state().open().at(w.number).said == 0); // the same request
+    CHECK(w.logic.state().open().at(w.number).unanswered == time);
+    const auto first = std::find_if(effects.begin(), effects.end(), [&](const effect& e) { return std::holds_alternative<acknowledge_writing>(e) || std::holds_alternative<ask_synthesis>(e); });
+    CHECK(std::holds_alternative<acknowledge_writing>(*first));
+  }
+  session_state folded;
+  for (const event& e : w.log)
+    folded.apply(e);
+  CHECK(folded.digest() == w.logic.state().digest());
+}
+
+TEST_CASE("what a host answered before its provider failed is not asked for again, and what was never asked costs nothing") {
+  world w(0);
+  (void)w.step(asking{request_for(w.number, 4000), model_spending{2000, 0}});
+  wrote half{w.number, {}, "fleet.one", 0};
+  half.what.failed = errc::synthesizer;
+  half.what.failure = "cut";
+  half.what.said = {exchange(0, 600), exchange(1, 5)};
+  half.what.said[1].said.failure = "cut";
+  (void)w.step(half);
+  REQUIRE(w.logic.state().open().contains(w.number));
+  CHECK(w.logic.state().open().at(w.number).said == 1);
+  auto next = request_for(w.number, 2000);
+  next.step = 1;
+  REQUIRE(only<permit_asking>(w.step(asking{next, model_spending{2000, 0}})).size() == 1);
+  CHECK(w.logic.state().spent_on_models().tokens == 2605);
+  wrote none{w.number, {}, "fleet.two", 0};
+  none.what.failed = errc::configuration;
+  none.what.failure = "no key";
+  (void)w.step(none);
+  CHECK(w.logic.state().spent_on_models().tokens == 605);
+  CHECK(w.logic.state().open().at(w.number).unanswered == 2);
 }

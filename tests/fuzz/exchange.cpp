@@ -1,7 +1,7 @@
 // Sequences of messages, and of the clock, into the scheduler's dispatcher, an agent's job table or its errands (the first byte says which), as they are. What always holds: the counts
 // add up, no agent holds more than its credit, a task is delivered at most once, only under its newest epoch, from whoever holds it; what is paid for is
-// leased once for each permission, but to whoever has it. Of what an agent has compiled and fetched elsewhere: each thing that it asks for ends
-// at most once, and bytes that come are those that were named.
+// leased once for each permission, which is asked for when a slot is kept free for it, but to whoever has it. Of what an agent has compiled and fetched
+// elsewhere: each thing that it asks for ends at most once, and bytes that come are those that were named.
 #include "actors/agent_leases.hpp"
 #include "actors/compile_desk.hpp"
 #include "actors/dispatch_logic.hpp"
@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -70,10 +71,10 @@ public:
         return over(task);
       }
       case 6: return step(dispatch::accepted{agent, task, epoch});
-      case 7: return step(dispatch::finished{agent, task, epoch, in.next() % 4 == 0, "why"});
+      case 7: return step(dispatch::finished{agent, task, epoch, in.next() % 4 == 0, "why", took(in)});
       case 8: {
         const auto holder = held_.find(task); // an honest one
-        return holder == held_.end() ? step(dispatch::heartbeat{agent}) : step(dispatch::finished{holder->second.first, task, holder->second.second, in.next() % 4 == 0, "why"});
+        return holder == held_.end() ? step(dispatch::heartbeat{agent}) : step(dispatch::finished{holder->second.first, task, holder->second.second, in.next() % 4 == 0, "why", took(in)});
       }
       case 9: return in.next() % 2 ? step(dispatch::lost{agent, "gone"}) : step(dispatch::goodbye{agent, "bye"});
       case 10: return step(dispatch::drain{agent, 1});
@@ -87,11 +88,15 @@ public:
           paid_.insert(task);
         else
           paid_.erase(task);
-        if (s.paid && !s.under_way)
-          permits_.insert(task);
         return step(s);
       }
-      case 13: permits_.insert(task); step(dispatch::permit{task}); return;
+      case 13: {
+        const std::string which = asked_.empty() || in.next() % 8 == 0 ? task : *asked_.begin(); // by its turn, or whenever it likes
+        asked_.erase(which);
+        if (logic_.knows(which) && paid_.contains(which))
+          permits_.insert(which);
+        return step(dispatch::permit{which});
+      }
       default:
         now_s_ += in.next() % 8 == 0 ? static_cast<double>(in.next()) : 0.1 * (in.next() % 40);
         return step(dispatch::tick{in.next() % 16 ? 0.0 : 3.0});
@@ -99,6 +104,15 @@ public:
   }
 
 private:
+  static std::optional<double> took(script& in) {
+    switch (in.next() % 6) {
+      case 0: return std::nan("");
+      case 1: return 1e300;
+      case 2: return -1.0;
+      case 3: return 0.1 * in.next();
+      default: return std::nullopt;
+    }
+  }
   void step(dispatch::input what) {
     for (const auto& effect : logic_.step(std::move(what), now_s_))
       std::visit([this](const auto& e) { on(e); }, effect);
@@ -107,7 +121,7 @@ private:
     KEVOLVE_CHECK(t.leased == held_.size());
     for (int n = 0; n < 4; ++n)
       if (const auto standing = logic_.standing_of("a" + std::to_string(n)))
-        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit && standing->writes <= standing->writing_slots);
+        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit && standing->writes + standing->promised <= standing->writing_slots);
   }
   void on(const dispatch::grant& e) {
     KEVOLVE_CHECK(!held_.contains(e.lease) && e.epoch > epochs_[e.lease]);
@@ -124,7 +138,13 @@ private:
     held_.erase(holder);
     over(e.task);
   }
+  void on(const dispatch::ask_permit& e) {
+    KEVOLVE_CHECK(paid_.contains(e.task) && !held_.contains(e.task) && !permits_.contains(e.task));
+    KEVOLVE_CHECK(logic_.standing_of(e.agent) && logic_.standing_of(e.agent)->promised > 0);
+    asked_.insert(e.task);
+  }
   void over(const std::string& task) { // its name may come again
+    asked_.erase(task);
     epochs_.erase(task);
     permits_.erase(task);
     paid_.erase(task);
@@ -145,7 +165,7 @@ private:
   }()};
   std::map<std::string, std::pair<std::string, std::uint64_t>> held_;
   std::map<std::string, std::uint64_t> epochs_;
-  std::set<std::string> paid_, permits_;
+  std::set<std::string> paid_, permits_, asked_;
   double now_s_ = 1;
 };
 

@@ -65,8 +65,8 @@ private:
   bool is_done() {
     if (!w_.nodes[0].up || !scheduler_.all_ended())
       return false;
-    if (books_.leases >= options_.leases && report_.faults >= options_.faults)
-      return true;
+    if (books_.leases >= options_.leases && report_.faults >= options_.faults) // and nobody says again what nobody waits for
+      return std::all_of(agents_.begin(), agents_.end(), [](const auto& each) { return each->held() == 0; });
     guarded([&] { scheduler_.submit(); });
     return false;
   }
@@ -87,7 +87,15 @@ private:
     guarded([&] { more = w_.step(); });
     if (!more || w_.steps > most_steps || (books_.leases >= options_.leases && quiet_since_s_ > 0 && w_.now_s > std::max(quiet_since_s_, submitted_at_s_) + ends_within_s) ||
         w_.now_s > 20 * ends_within_s)
-      throw violated{"I10 liveness: work is left " + std::to_string(static_cast<int>(w_.now_s - quiet_since_s_)) + " s after the last fault was healed"};
+      throw violated{"I10 liveness: work is left " + std::to_string(static_cast<int>(w_.now_s - quiet_since_s_)) + " s after the last fault was healed" + left()};
+  }
+
+  std::string left() const {
+    std::string what = !w_.nodes[0].up ? "; the scheduler is down" : scheduler_.all_ended() ? "; all sessions ended" : "";
+    for (const auto& agent : agents_)
+      if (agent->held() > 0)
+        what += "; " + agent->identity() + " holds " + agent->holds();
+    return what;
   }
 
   template <class Action>

@@ -62,6 +62,9 @@ void ledger::granted(const dispatch::grant& what) {
   auto& newest = epochs_[what.lease];
   require(what.epoch > newest, "I4 fencing", [&] { return what.lease + " is leased with epoch " + std::to_string(what.epoch) + " after " + std::to_string(newest); });
   newest = what.epoch;
+  promises_.erase(what.lease);
+  if (is_writing(what.lease) && !what.kept)
+    require(permitted_.erase(what.lease) == 1, "I9 bounded", [&] { return what.lease + " is leased to " + what.agent + " without a permission of its own"; });
   leases_[what.lease] = {what.agent, what.epoch, what.kept};
   ++(is_compilation(what.lease) ? compilations : is_writing(what.lease) ? writings : leases);
 }
@@ -75,7 +78,35 @@ void ledger::spent(const std::string& session, std::uint64_t tokens, const sessi
   require(opening && (opening->settings.model_tokens == 0 || sum <= opening->settings.model_tokens), "I9 bounded", [&] { return session + "'s models took " + std::to_string(sum) + " tokens, more than its limit"; });
 }
 
+void ledger::over(const std::string& task) {
+  leases_.erase(task);
+  promises_.erase(task);
+  permitted_.erase(task);
+}
+
+void ledger::asked_permit(const dispatch::ask_permit& what, const dispatch::dispatcher& logic, double now_s) {
+  const auto now = logic.standing_of(what.agent);
+  std::uint32_t taken = 0;
+  for (const auto& [task, l] : leases_)
+    taken += l.agent == what.agent && !l.kept && is_writing(task);
+  for (const auto& [task, p] : promises_)
+    taken += p.agent == what.agent && p.until_s > now_s;
+  require(now && taken < now->writing_slots, "I9 bounded", [&] { return what.task + " is to be reserved for " + what.agent + ", which has no slot free for it"; });
+  require(!permitted_.contains(what.task), "I9 bounded", [&] { return what.task + " is to be reserved again before it was leased"; });
+  promises_[what.task] = {what.agent, now_s + dispatch::options().permit_wait_s};
+}
+
+void ledger::permitted(const std::string& task) {
+  require(permitted_.insert(task).second, "I9 bounded", [&] { return task + " is reserved twice for one lease"; });
+}
+
+void ledger::scheduler_died() {
+  reserved_in_vain += permitted_.size();
+  leases_.clear(), delivered_.clear(), uncounted_.clear(), promises_.clear(), permitted_.clear();
+}
+
 void ledger::agent_gone(const std::string& identity) {
+  std::erase_if(promises_, [&](const auto& each) { return each.second.agent == identity; });
   for (const auto& [task, l] : leases_)
     require(l.agent != identity, "I2 no lost result", [&] { return "agent " + identity + " is gone and " + task + " was not taken back"; });
 }
@@ -113,12 +144,21 @@ void ledger::check(const dispatch::dispatcher& logic) const {
 
 void ledger::check_acknowledged(const std::string& task, std::uint64_t epoch, const session_disk* disk, node_number number, std::uint32_t attempt, bool verification) {
   auto counted_epoch = delivered_.find(task);
-  if (counted_epoch == delivered_.end() || counted_epoch->second != epoch || disk == nullptr)
+  if (counted_epoch == delivered_.end() || counted_epoch->second != epoch || disk == nullptr || uncounted_.contains(task))
     return; // a result that never counted may be forgotten at any time
   const bool writing = is_writing(task);
   require(writing ? is_written(*disk, disk->durable, number) : is_logged(*disk, disk->durable, number, attempt, verification), "I1 durable before visible", [&] { return task + " is acknowledged to its agent and is not on the disk"; });
   if (!verification)
     acknowledged_[task.substr(0, task.find('/'))].push_back({number, attempt, disk->durable, writing});
+}
+
+void ledger::uncounted(const std::string& task, const session_disk& disk, node_number number, std::uint32_t attempt) {
+  uncounted_.insert(task);
+  const bool counts = std::any_of(disk.log.begin(), disk.log.end(), [&](const event& e) {
+    const auto* recorded = std::get_if<evaluation_recorded>(&e);
+    return recorded && recorded->number == number && recorded->attempt == attempt;
+  });
+  require(!counts, "I2 no lost result", [&] { return task + " counts, and its agent is told that it does not"; });
 }
 
 void ledger::check_not_awaited(const dispatch::acknowledge& what) const {

@@ -23,16 +23,22 @@ class ledger {
 public:
   // ---- the dispatcher's effects, in order
   void granted(const dispatch::grant& what);
-  void ended(const std::string& task) { leases_.erase(task); }  // revoked, requeued, given up, withdrawn
+  void ended(const std::string& task) { leases_.erase(task); }  // revoked, requeued
+  void over(const std::string& task);                           // given up, withdrawn
+  /// Whoever is asked for a permission has a slot free for it.
+  void asked_permit(const dispatch::ask_permit& what, const dispatch::dispatcher& logic, double now_s);
+  void permitted(const std::string& task);
   void agent_gone(const std::string& identity);
   void delivered(const dispatch::deliver& what);
   /// A model was asked on an agent: that may be paid for now.
   void spent(const std::string& session, std::uint64_t tokens, const session_disk& disk);
-  void scheduler_died() { leases_.clear(), delivered_.clear(); }
+  void scheduler_died();
   void joined(const std::string& identity);                     // an agent's process names itself at its start
   // ---- checks after steps
   void check(const dispatch::dispatcher& logic) const;
   void check_acknowledged(const std::string& task, std::uint64_t epoch, const session_disk* disk, node_number number, std::uint32_t attempt, bool verification);
+  /// An agent is told that its result, which was delivered, does not count: no log says otherwise.
+  void uncounted(const std::string& task, const session_disk& disk, node_number number, std::uint32_t attempt);
   /// An answer that has come and was not delivered yet: its agent may not forget it.
   void check_not_awaited(const dispatch::acknowledge& what) const;
   void check_survived(const std::string& session, const session_disk& disk) const;
@@ -44,6 +50,7 @@ public:
   void check_program(const std::string& candidate, const std::string& program) const;
 
   std::uint64_t leases = 0, counted = 0, compilations = 0, writings = 0;
+  std::uint64_t reserved_in_vain = 0; // permissions that a scheduler's death left without a lease
 
 private:
   struct lease { std::string agent; std::uint64_t epoch = 0; bool kept = false; };
@@ -54,7 +61,11 @@ private:
     std::size_t events = 0;
   };
   std::map<std::string, lease> leases_;
+  struct promise { std::string agent; double until_s = 0; };
+  std::map<std::string, promise> promises_;        // slots that wait for permissions
+  std::set<std::string> permitted_;                // and not leased yet
   std::map<std::string, std::uint64_t> delivered_; // task -> epoch, of this life
+  std::set<std::string> uncounted_;                // of them
   std::map<std::string, std::uint64_t> epochs_;    // the newest of each task, of all lives: names are unique
   std::set<std::string> identities_;
   struct promised { node_number number = 0; std::uint32_t attempt = 0; std::size_t within = 0; bool writing = false; };

@@ -68,6 +68,13 @@ void simulated_agent::start() {
   w_.later(node_, tick_every_s, [this] { ticker::run(*this); });
 }
 
+std::string simulated_agent::holds() const {
+  std::string all;
+  for (const auto& [lease, print] : prints_)
+    all += (all.empty() ? "" : ", ") + lease;
+  return std::to_string(held()) + " leases, of " + all;
+}
+
 void simulated_agent::say_hello() {
   introduction_.said(now());
   agent_hello hello{identity_.substr(0, identity_.find('/')), identity_, protocol_version, {}, 1};
@@ -77,7 +84,7 @@ void simulated_agent::say_hello() {
     hello.kept.push_back(print);
   hello.writers.resize(1);
   hello.writers[0].name = "small";
-  hello.writing_slots = 2;
+  hello.writing_slots = node_ % 3 == 0 ? 1 : 2;
   hello.devices.push_back({"cpu0", "simulated", *target_from_string("cpu/x86-64-v4/cpp"), 2});
   hello.compiles = compiles_;
   hello.pieces = true;
@@ -274,14 +281,18 @@ void simulated_agent::end_writing(const std::string& print) {
 void simulated_agent::stop(const stop_work& what) {
   const std::pair ended(what.lease, what.epoch);
   for (auto w = writing_.begin(); w != writing_.end(); ++w) {
-    if (std::erase(w->second.also, ended) > 0)
-      return apply(leases_->finished(what.lease, what.epoch, std::string("stopped"), now()));
-    if (w->second.first != ended)
+    const bool another = std::erase(w->second.also, ended) > 0;
+    if (another)
+      apply(leases_->finished(what.lease, what.epoch, std::string("stopped"), now()));
+    else if (w->second.first == ended)
+      w->second.first_is_stopped = true;
+    else
       continue;
-    if (!w->second.also.empty())
+    if (!w->second.also.empty() || !w->second.first_is_stopped)
       return;
+    const auto first = w->second.first;
     writing_.erase(w);
-    return apply(leases_->finished(what.lease, what.epoch, std::string("stopped"), now()));
+    return apply(leases_->finished(first.first, first.second, std::string("stopped"), now()));
   }
   if (auto waits = foreign_.find(what.lease); waits != foreign_.end() && waits->second.epoch == what.epoch) {
     for (auto& said : errands_->drop(waits->second.waits))

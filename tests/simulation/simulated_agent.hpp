@@ -30,6 +30,7 @@ public:
   void hear(const std::string& receiver, message what);
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] std::uint32_t held() const { return leases_ ? leases_->held() : 0; }
+  [[nodiscard]] std::string holds() const;
 
   std::uint32_t from_spool = 0;                // answered without work
   std::uint32_t hangs_next = 0, lies_next = 0; // so many of the coming evaluations
@@ -81,6 +82,7 @@ private:
   struct writing {
     std::pair<std::string, std::uint64_t> first;                  // lease and epoch
     std::vector<std::pair<std::string, std::uint64_t>> also;      // that asked for the same since
+    bool first_is_stopped = false;
     write_work what;
     std::uint64_t left = 0;                                       // of what is reserved
     std::uint32_t steps = 1;

@@ -66,6 +66,7 @@ void simulated_scheduler::carry_out(const std::string& session, const migration:
     w_.later(0, 0, [this, sent = *e] {
       if (auto found = life_->tasks.find(sent.task); found != life_->tasks.end()) {
         found->second.what = sent.what;
+        books_.permitted(sent.task);
         step(dispatch::permit{sent.task});
       }
     });

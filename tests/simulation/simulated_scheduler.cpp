@@ -1,6 +1,7 @@
 #include "tests/simulation/simulated_scheduler.hpp"
 
 #include "protocol/check.hpp"
+#include "tests/simulation/simulated_agent.hpp"
 
 namespace kevolve::simulation {
 namespace {
@@ -177,7 +178,7 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
     say(e->agent, agent_welcome{life_->identity, protocol_version});
   } else if (const auto* e = std::get_if<dispatch::grant>(&what)) {
     books_.granted(*e);
-    w_.note("grant " + e->lease + " epoch " + std::to_string(e->epoch) + " to " + e->agent);
+    w_.note((e->kept ? "grant, kept there, " : "grant ") + e->lease + " epoch " + std::to_string(e->epoch) + " to " + e->agent);
     const kept& k = life_->tasks.at(e->lease);
     say(e->agent, lease_granted{e->lease, e->epoch, e->deadline_s, e->kept ? work(kept_work{k.print}) : k.what});
   } else if (const auto* e = std::get_if<dispatch::revoke>(&what)) {
@@ -198,7 +199,7 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
     if (bug_ == planted::acknowledges_early || (bug_ == planted::forgets_written && writes))
       durable(e->task);
   } else if (const auto* e = std::get_if<dispatch::give_up>(&what)) {
-    books_.ended(e->task);
+    books_.over(e->task);
     w_.note("give up " + e->task + ": " + e->reason);
     if (auto found = life_->tasks.find(e->task); found != life_->tasks.end()) {
       if (std::holds_alternative<write_work>(found->second.what))
@@ -208,12 +209,17 @@ void simulated_scheduler::carry_out(const dispatch::effect& what) {
       life_->tasks.erase(found);
     }
   } else if (const auto* e = std::get_if<dispatch::ask_permit>(&what)) {
-    w_.note("unpermitted " + e->task + ": " + e->reason);
-    w_.later(0, 0, [this, task = e->task, reason = e->reason] {
-      if (bug_ == planted::pays_unreserved)
-        return step(dispatch::permit{task});
-      if (auto found = life_->tasks.find(task); found != life_->tasks.end())
-        step(found->second.whose.session, migration::unpermitted{task, reason});
+    w_.note("a slot of " + e->agent + " waits for the permission of " + e->task);
+    books_.asked_permit(*e, life_->logic, w_.now_s);
+    w_.later(0, 0, [this, task = e->task] {
+      auto found = life_->tasks.find(task);
+      if (found == life_->tasks.end())
+        return;
+      if (bug_ != planted::pays_unreserved)
+        return step(found->second.whose.session, migration::unpermitted{task});
+      std::get<write_work>(found->second.what).reserved_tokens = 2 * most_tokens;
+      books_.permitted(task);
+      step(dispatch::permit{task});
     });
   } else if (const auto* e = std::get_if<dispatch::discarded>(&what)) {
     w_.note("discard " + e->task + " epoch " + std::to_string(e->epoch) + " of " + e->agent + ": " + e->reason);
@@ -363,14 +369,20 @@ void simulated_scheduler::submit_task(dispatch::submit asked, kept what) {
 
 void simulated_scheduler::withdraw(const std::string& task, bool keeps) {
   auto kept = life_->tasks.find(task);
-  if (kept == life_->tasks.end())
+  if (kept == life_->tasks.end()) {
+    if (auto to = life_->settled.withdrawn(task)) {
+      const origin& whose = *life_->settled.origin_of(task);
+      books_.uncounted(task, disks_.at(whose.session), whose.number, whose.attempt);
+      say(to->agent, result_acknowledged{task, to->epoch, false});
+    }
     return;
+  }
   if (keeps)
     if (const std::string agent = life_->logic.holder_of(task); !agent.empty())
       life_->holders[kept->second.print] = agent;
   life_->settled.settle(task, {"", 0, kept->second.whose});
   life_->tasks.erase(kept);
-  books_.ended(task);
+  books_.over(task);
   step(dispatch::withdraw{task, keeps});
 }
 

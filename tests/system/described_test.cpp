@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <netinet/in.h>
@@ -72,19 +73,26 @@ struct workshop {
   }
 };
 
-/// What a scheduler shows of a session of three evaluations for the described device, once it has ended.
+/// A session for the described device, at a scheduler.
 template <class Ask>
-json session_to_its_end(const Ask& ask, const std::string& spec) {
-  const auto submitted = ask({"submit", spec, "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", "3", "--time", "200s", "--baselines", "none", "--seed", "1"});
+ended submitted(const Ask& ask, const std::string& spec, const std::string& evaluations) {
+  return ask({"submit", spec, "--target", "loom/9/loomasm", "--synthesizer", "apprentice", "--evaluations", evaluations, "--time", "200s", "--baselines", "none", "--seed", "1"});
+}
+
+/// What the scheduler shows of it once that is so.
+template <class Ask>
+json shown_when(const Ask& ask, const ended& submitted, const std::function<bool(const json&)>& is) {
   REQUIRE_MESSAGE(submitted.status == 0, submitted.err);
   const std::string session = json::parse(submitted.out)[0]["session"];
   json shown;
-  for (int i = 0; i < 1200 && (!shown.contains("stopped_by") || shown["stopped_by"].is_null()); ++i) {
+  for (int i = 0; i < 1200 && (shown.is_null() || !is(shown)); ++i) {
     shown = json::parse(ask({"sessions", "show", session}).out);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return shown;
 }
+
+bool has_ended(const json& shown) { return !shown["stopped_by"].is_null(); }
 
 } // namespace
 
@@ -220,7 +228,7 @@ TEST_CASE("an agent offers its described device to a scheduler, which knows its 
   REQUIRE_MESSAGE(has(listed, "emulated-loom-9-"), listed);
   CHECK_MESSAGE(has(listed, "loom/9/loomasm"), listed);
   CHECK(has(text_of(w.at / "one.err"), "described by loom9.toml, not verified by kevolve; emulated"));
-  const json shown = session_to_its_end(ask, (w.given / "row_sum.json").string());
+  const json shown = shown_when(ask, submitted(ask, (w.given / "row_sum.json").string(), "3"), has_ended);
   CHECK(shown["stopped_by"] == "evaluations");
   CHECK(shown["hardware"].get<std::string>().starts_with("emulated-loom-9-"));
   CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
@@ -270,15 +278,29 @@ TEST_CASE("an accelerator's host without its toolchain has candidates compiled b
   }
   INFO(text_of(w.at / "serve.err"), text_of(w.at / "bare.err"), text_of(w.at / "whole.err"));
   REQUIRE_MESSAGE(has(listed, "loom/9/loomasm "), listed);
-  const json shown = session_to_its_end(ask, (w.given / "row_sum.json").string());
+  const std::string spec = (w.given / "row_sum.json").string();
+  const json shown = shown_when(ask, submitted(ask, spec, "3"), has_ended);
   CHECK(shown["stopped_by"] == "evaluations");
   CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
   CHECK(shown["outcomes"]["infrastructure"] == 0);
+  const ended next = submitted(ask, spec, "12");
+  whole->kill_tree(); // nobody has the toolchain any more: the work waits, and says for what
+  const json waits = shown_when(ask, next, [](const json& s) { return s.contains("waits_for") || has_ended(s); });
+  CHECK_MESSAGE(has(waits.value("waits_for", ""), "no agent serves loom/9/loomasm"), waits.dump());
+  const ended refused = submitted(ask, spec, "3");
+  CHECK(refused.status == 6);
+  CHECK_MESSAGE(has(refused.err + refused.out, "no agent compiles for it"), refused.err);
+  auto again = start("whole", w.at, "--compile-only");
+  REQUIRE(again);
+  const json after = shown_when(ask, next, has_ended);
+  CHECK_FALSE(after.contains("waits_for"));
+  CHECK(after["outcomes"]["infrastructure"] == 0);
+  CHECK(after["evaluations"].get<int>() > 3);
   std::size_t fetched = 0;
   for (const auto& each : fs::recursive_directory_iterator(w.at / "bare-cache/artifacts"))
     fetched += each.path().extension() == ".made";
   CHECK(fetched >= 2);
   bare->kill_tree();
-  whole->kill_tree();
+  again->kill_tree();
   scheduler->kill_tree();
 }

@@ -186,8 +186,16 @@ def halve_roofs(fleet):
 
 
 def evaluations_of(fleet, session):
+    return (share_of(fleet, session) or [None])[0]
+
+
+def share_of(fleet, session):
+    """Its evaluations, and the seconds that they took of their host: what users share by."""
     answer = fleet.ask("sessions", "show", session, check=False)
-    return json.loads(answer.stdout)["evaluations"] if answer.returncode == 0 else None
+    if answer.returncode != 0:
+        return None
+    shown = json.loads(answer.stdout)
+    return shown["evaluations"], sum(shown["stages"][stage] for stage in ("compile_s", "check_s", "measure_s", "profile_s"))
 
 
 def submit(fleet, who, evaluations, seed):
@@ -232,10 +240,15 @@ def main():
                     notes.append(f"a submitted session had its first evaluation after {at() - waiting[1]:.1f} s, while the standing list was at work")
                     waiting = None
             if shares and not shares.get("counts"):
-                counts = [evaluations_of(fleet, s) for s in shares["sessions"]]
-                if None not in counts and sum(counts) >= 30:
-                    shares["counts"] = counts
-                    notes.append(f"two users' sessions, submitted together: {counts[0]} and {counts[1]} evaluations after {at() - shares['at']:.0f} s")
+                had = [share_of(fleet, s) for s in shares["sessions"]]
+                if not shares.get("before") and None not in had and min(count for count, _ in had) > 0:
+                    shares["before"] = had, at()  # from here on both have work: what one did before the other was there is no share
+                if shares.get("before") and None not in had and sum(count for count, _ in had) >= 30:
+                    before, since = shares["before"]
+                    shares["counts"] = [count for count, _ in had]
+                    both = [(count - first, seconds - spent) for (count, seconds), (first, spent) in zip(had, before)]
+                    notes.append(f"two users' sessions, submitted together: {had[0][0]} and {had[1][0]} evaluations after {at() - shares['at']:.0f} s; in the last {at() - since:.0f} s, when both had "
+                                 f"begun, {both[0][0]} and {both[1][0]}, which took {both[0][1]:.1f} and {both[1][1]:.1f} s of compiling and measuring")
             if plan and at() >= plan[0][0]:
                 kind = plan.pop(0)[1]
                 if kind == "one":
