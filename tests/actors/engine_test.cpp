@@ -173,50 +173,6 @@ TEST_CASE("a target that nobody serves is refused by name, with what is served")
   CHECK(session.error().message.find("cuda") != std::string::npos);
 }
 
-TEST_CASE("an evaluation that came and was withdrawn before it counted is acknowledged: its agent does not say it for ever") {
-  using namespace std::chrono_literals;
-  std::promise<void> reached;
-  std::once_flag once;
-  std::atomic<bool> host_waits = false, session_waits = false, inside = false;
-  engine_world world;
-  world.host.before = [&](const evaluate_work&, const std::atomic<bool>& cancelled) -> std::optional<error> {
-    if (world.host.asked < 5)
-      return std::nullopt;
-    std::call_once(once, [&] {
-      host_waits = true;
-      reached.set_value();
-    });
-    while (host_waits && !cancelled)
-      std::this_thread::sleep_for(1ms);
-    return std::nullopt;
-  };
-  world.parts.probe = [&](const char* part) {
-    if (std::string(part) == "session" && session_waits)
-      for (inside = true; session_waits;)
-        std::this_thread::sleep_for(1ms);
-  };
-  world.start_engine();
-  world.start_agent();
-  auto session = world.engine->submit(made_up::subject(), {}, through_one_slot(20));
-  REQUIRE(session);
-  reached.get_future().wait();
-  session_waits = true; // in the middle of a step: what comes now waits in its mailbox
-  while (!inside)
-    std::this_thread::sleep_for(1ms);
-  REQUIRE(world.engine->pause(*session));
-  std::this_thread::sleep_for(100ms); // the pause is there first …
-  host_waits = false;
-  std::this_thread::sleep_for(300ms); // … and the answer behind it, delivered and not counted
-  session_waits = false;
-  CHECK(world.engine->wait(*session, {}).finished.stopped_by == "paused");
-  for (int i = 0; i < 1000 && world.agent->held() > 0; ++i)
-    std::this_thread::sleep_for(10ms);
-  CHECK(world.agent->held() == 0);
-  REQUIRE(world.engine->resume(*session));
-  CHECK_FALSE(world.engine->wait(*session, {}).failure);
-  CHECK(world.events<evaluation_recorded>(*session).size() == 20);
-}
-
 TEST_CASE("an agent works on as many candidates at once as its host has slots for, whatever the machine's cores") {
   for (const unsigned slots : {1u, 5u}) {
     engine_world world;

@@ -5,6 +5,7 @@
 #include "scheduler/child.hpp"
 #include "tests/system/ports.hpp"
 
+#include <csignal>
 #include <cstdlib>
 #include <doctest/doctest.h>
 #include <filesystem>
@@ -284,7 +285,8 @@ TEST_CASE("an accelerator's host without its toolchain has candidates compiled b
   CHECK(shown["outcomes"]["passed"].get<int>() >= 1);
   CHECK(shown["outcomes"]["infrastructure"] == 0);
   const ended next = submitted(ask, spec, "12");
-  whole->kill_tree(); // nobody has the toolchain any more: the work waits, and says for what
+  ::kill(whole->pid(), SIGKILL); // it alone: nobody has the toolchain any more, the work waits, and says for what
+  (void)whole->wait_for(std::chrono::seconds(10));
   const json waits = shown_when(ask, next, [](const json& s) { return s.contains("waits_for") || has_ended(s); });
   CHECK_MESSAGE(has(waits.value("waits_for", ""), "no agent serves loom/9/loomasm"), waits.dump());
   const ended refused = submitted(ask, spec, "3");
