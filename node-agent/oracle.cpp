@@ -164,12 +164,17 @@ double magnitude_of(const tensor& t) {
 /// The largest magnitude that a kernel may form while it computes this node: sums of terms, of products, of squares.
 double formed_magnitude(const graph_node& node, const oracle::node_work& work, const oracle::environment_of_values& values) {
   double largest = 0, second = 0, made = 0;
-  for (const auto& [name, a] : node.arguments)
+  const auto look = [&](const argument& a) {
     if (auto found = a.kind == argument_kind::value ? values.find(a.text) : values.end(); found != values.end()) {
       double size = magnitude_of(found->second);
       second = std::max(second, std::min(size, largest));
       largest = std::max(largest, size);
     }
+  };
+  for (const auto& [name, a] : node.arguments) {
+    look(a);
+    std::for_each(a.items.begin(), a.items.end(), look);
+  }
   for (const auto& out : node.outputs)
     if (auto found = values.find(out.name); found != values.end())
       made = std::max(made, magnitude_of(found->second));

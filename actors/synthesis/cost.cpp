@@ -97,13 +97,28 @@ private:
         }
     }
     double bytes = 0;
+    const double steps = n.recurrence < 0 ? 1 : static_cast<double>(o_.estimate(o_.subject->recurrences[static_cast<std::size_t>(n.recurrence)].steps));
     for (const auto& [v, b] : moved)
-      bytes += b;
-    const bool spread = n.team >= 0 || (n.parallel && (rows > 1 || n.split_reduction || n.blocked));
+      bytes += moves_by_step(n, v) ? b / steps : b;
+    const bool spread = n.team >= 0 || how_.divided.contains(n.recurrence) || (n.parallel && (rows > 1 || n.split_reduction || n.blocked));
     const double rate = bytes < near_bytes ? near_rate * (spread ? threads : 1) : far_rate * (spread ? far_gain : 1) * prefetch_gain(n);
     const double compute_s = cycles / cycles_per_s / (spread ? std::min(threads, std::max(1.0, rows)) : 1);
     const double memory_s = bytes / rate;
-    return std::max(compute_s, memory_s) + 0.3 * std::min(compute_s, memory_s) + (spread ? start_s : 0);
+    return steps * (std::max(compute_s, memory_s) + 0.3 * std::min(compute_s, memory_s)) + (spread ? start_s : 0);
+  }
+
+  /// A step of the loop around the nest touches its own part of the value.
+  bool moves_by_step(const nest& n, int value) const {
+    if (n.recurrence < 0)
+      return false;
+    const auto step = o_.subject->recurrences[static_cast<std::size_t>(n.recurrence)].step.single_name();
+    bool moves = false;
+    for (const auto& ph : n.phases)
+      for (const auto& st : ph.statements) {
+        moves = moves || (st.value == value && st.target.depends_on(step));
+        walk(st.body, [&](const expr& e) { moves = moves || (e.code == op::load && e.value == value && !e.at.empty() && e.at[0].depends_on(step)); });
+      }
+    return moves;
   }
 
   bool stored(int value) const {

@@ -234,8 +234,9 @@ text emitter::build_load(const expr& e, std::size_t depth) {
     lifted[depth].push_back("const i64 " + name + " = " + which.code + ";");
     offset = offset.substitute({{"@" + std::to_string(n), index::loop(name, index(1) + index::axis(name))}});
   }
+  const std::string& held = holder_of(k_.subject, e.value).name;
   const auto element = [&](const index& at, const std::vector<index>& guards) {
-    std::string code = v.name + "[" + at.text() + "]";
+    std::string code = held + "[" + at.text() + "]";
     if (v.type == dtype::bfloat16)
       code = "from_bfloat16(" + code + ")";
     if (v.type == dtype::float16)
@@ -264,10 +265,10 @@ text emitter::build_load(const expr& e, std::size_t depth) {
   const auto stride = offset.coefficient(vector_loop_);
   if (stride && stride->is(1) && !guard_varies && (v.type == dtype::float32 || v.type == dtype::bfloat16)) {
     k_.used.vector("", width_);
-    const auto address = v.name + " + " + offset.text();
+    const auto address = held + " + " + offset.text();
     if (asked_for.contains(e.value))
       if (const auto next = offset.substitute(ahead); !(next == offset))
-        lifted[depth].push_back("__builtin_prefetch(" + v.name + " + " + next.text() + ", 0, 2);"); // the second cache: the first holds this row
+        lifted[depth].push_back("__builtin_prefetch(" + held + " + " + next.text() + ", 0, 2);"); // the second cache: the first holds this row
     if (prefetch > 0)
       lifted[depth].push_back("__builtin_prefetch((const char*)(" + address + ") + " + std::to_string(prefetch) + ");");
     if (v.type == dtype::bfloat16)
@@ -280,7 +281,7 @@ text emitter::build_load(const expr& e, std::size_t depth) {
     const auto form = stride->is(0) ? "" : dense ? "load_between" : "load_strided";
     if (*form != 0) {
       k_.used.vector(form, width_);
-      const auto code = form + width + "(" + v.name + " + " + offset.text() + (dense ? "" : ", " + stride->text()) + ", " + reach->low + ", " + reach->high + ")";
+      const auto code = form + width + "(" + held + " + " + offset.text() + (dense ? "" : ", " + stride->text()) + ", " + reach->low + ", " + reach->high + ")";
       return {reach->always.empty() ? code : "(" + reach->always + " ? " + code + " : f32x" + width + "{})", type, true};
     }
   }
@@ -493,13 +494,14 @@ text emitter::build(const expr_ref& e, std::size_t depth) {
 
 std::string emitter::store(int value, const std::string& offset, const text& t, bool stream) {
   const auto& v = k_.subject.values[static_cast<std::size_t>(value)];
+  const std::string& held = holder_of(k_.subject, value).name;
   if (t.vector) {
     if (stream && v.type == dtype::float32) {
       k_.used.vector("stream_store", width_);
-      return "stream_store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
+      return "stream_store(" + held + " + " + offset + ", " + as_vector(t) + ");";
     }
     k_.used.vector(v.type == dtype::bfloat16 ? "bfloat16_lanes" : "", width_);
-    return "store(" + v.name + " + " + offset + ", " + as_vector(t) + ");";
+    return "store(" + held + " + " + offset + ", " + as_vector(t) + ");";
   }
   std::string code = is_floating(v.type) ? as_real(t) : t.code;
   if (v.type == dtype::bfloat16) {
@@ -508,7 +510,7 @@ std::string emitter::store(int value, const std::string& offset, const text& t, 
   }
   if (v.type == dtype::boolean && t.type != text_type::boolean)
     code = "(" + code + " != 0)";
-  return v.name + "[" + offset + "] = " + code + ";";
+  return held + "[" + offset + "] = " + code + ";";
 }
 
 bool scans_by_vectors(const program& p, const phase& ph) {

@@ -43,8 +43,13 @@ std::string why_not_inline(const program& p, int which) {
     return "only element-wise values can be computed inside their readers";
   if (!v.outputs.empty())
     return "it is an output";
+  if (v.next_of >= 0)
+    return "it is handed to the next step";
   for (const auto& reader : p.values)
     if (reader.body) {
+      const auto reads = loads_of(reader.body);
+      if (computed_in(reader) != computed_in(v) && computed_in(reader) >= 0 && std::find(reads.begin(), reads.end(), which) != reads.end())
+        return "every step of a loop would compute it again";
       bool gathered = false;
       walk(reader.body, [&](const expr& e) { gathered = gathered || (e.code == op::load && e.value == which && !e.looked_up.empty()); });
       if (gathered && !only_plain_loads(v.body))
@@ -193,6 +198,8 @@ private:
         continue;
       stage_of_[v] = stages_.size();
       stages_.push_back({v, x.dims, x.over, expand(x.body), {}, 0});
+      if (x.kind == value::kind_t::state)
+        stages_.back().dims.erase(stages_.back().dims.begin()); // its first value
     }
   }
 
@@ -202,7 +209,7 @@ private:
     std::vector<std::size_t> match(rows, none);
     std::vector<bool> broken(rows, false);
     walk(s.body, [&](const expr& e) {
-      if (e.code != op::load || !stage_of_.contains(e.value))
+      if (e.code != op::load || !stage_of_.contains(e.value) || p_.values[static_cast<std::size_t>(e.value)].kind == value::kind_t::state)
         return;
       const auto producer = stage_of_.at(e.value);
       if (std::find(group.begin(), group.end(), producer) == group.end())
@@ -232,16 +239,31 @@ private:
     return false;
   }
 
+  /// The first nest behind a loop over steps.
+  std::size_t end_of(int loop) const {
+    std::size_t end = 0;
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      if (computed_in(p_.values[static_cast<std::size_t>(stages_[groups_[g][0]].value)]) == loop)
+        end = g + 1;
+    return end;
+  }
+
   bool try_join(std::size_t which) {
     auto& s = stages_[which];
+    const int loop = computed_in(p_.values[static_cast<std::size_t>(s.value)]);
     std::size_t home = 0;
+    std::size_t earliest = 0;
     bool reads_any = false;
-    for (const int v : loads_of(s.body))
-      if (stage_of_.contains(v)) {
-        home = std::max(home, stages_[stage_of_.at(v)].home);
-        reads_any = true;
-      }
-    if (!reads_any)
+    for (const int v : loads_of(s.body)) {
+      const auto& read = p_.values[static_cast<std::size_t>(v)];
+      if (read.kind == value::kind_t::state && read.recurrence != loop)
+        earliest = std::max(earliest, end_of(read.recurrence));
+      if (!stage_of_.contains(v) || read.kind == value::kind_t::state || computed_in(read) != loop)
+        continue;
+      home = std::max(home, stages_[stage_of_.at(v)].home);
+      reads_any = true;
+    }
+    if (!reads_any || home < earliest)
       return false;
     auto& group = groups_[home];
     const std::size_t rows = stages_[group[0]].row_dims.size();
@@ -300,7 +322,7 @@ private:
         const auto reads = loads_of(r.body);
         elsewhere = elsewhere || (r.home != s.home && std::find(reads.begin(), reads.end(), s.value) != reads.end());
       }
-      if (where == storage::workspace && !elsewhere)
+      if (where == storage::workspace && !elsewhere && p_.values[static_cast<std::size_t>(s.value)].next_of < 0)
         where = s.row_dims.size() == s.dims.size() ? storage::row_scalar : storage::row_buffer;
     }
   }
@@ -309,7 +331,7 @@ private:
   index offset_in(int v, const std::vector<index>& at) {
     const auto& x = p_.values[static_cast<std::size_t>(v)];
     if (out_.stored[static_cast<std::size_t>(v)] != storage::row_buffer)
-      return offset_of(x.dims, at);
+      return place_of(p_, v, at);
     const auto& s = stages_[stage_of_.at(v)];
     index out;
     for (std::size_t d = 0; d < x.dims.size(); ++d)
@@ -385,6 +407,8 @@ private:
       used.insert(v.name);
     for (const auto& a : p_.axis_values)
       used.insert(a.first);
+    for (const auto& r : p_.recurrences)
+      used.insert(r.step.single_name());
     const auto fresh = [&](const dimension& d) {
       std::string base = identifier(d.name);
       std::transform(base.begin(), base.end(), base.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -398,6 +422,9 @@ private:
     for (const auto d : first.row_dims)
       n.rows.push_back(fresh(first.dims[d]));
     n.name = p_.values[static_cast<std::size_t>(stages_[group.back()].value)].name;
+    n.recurrence = computed_in(p_.values[static_cast<std::size_t>(first.value)]);
+    n.apart = n.recurrence >= 0 && p_.recurrences[static_cast<std::size_t>(n.recurrence)].apart &&
+              std::all_of(group.begin(), group.end(), [&](std::size_t i) { return !stages_[i].row_dims.empty() && stages_[i].row_dims[0] == 0; });
     std::map<int, std::pair<int, std::size_t>> scheduled; // value -> level, phase
     std::vector<std::pair<int, phase>> phases;            // with level
     for (const auto i : group) {
@@ -490,7 +517,7 @@ private:
     for (auto& ph : n.phases)
       for (auto& st : ph.statements)
         all.push_back(&st);
-    for (std::size_t r = n.rows.size(); r-- > 1;)
+    for (std::size_t r = n.rows.size(); r-- > (n.apart ? 2 : 1);)
       if (mergeable(all, n.rows[r - 1], n.rows[r]))
         merge(all, n.rows, r - 1);
     for (auto& ph : n.phases) {

@@ -112,4 +112,21 @@ index offset_of(const std::vector<dimension>& dims, const std::vector<index>& at
   return out;
 }
 
+const value& holder_of(const program& p, int v) {
+  const auto& x = p.values[static_cast<std::size_t>(v)];
+  return x.next_of < 0 ? x : p.values[static_cast<std::size_t>(x.next_of)];
+}
+
+index slot_of(bool history, const index& step) { return history ? step : modulo(step, index(2)); }
+
+index place_of(const program& p, int v, const std::vector<index>& at) {
+  const auto& x = p.values[static_cast<std::size_t>(v)];
+  const auto& where = holder_of(p, v);
+  if (at.size() == where.dims.size())
+    return offset_of(where.dims, at);
+  std::vector<index> whole{x.next_of < 0 ? index(0) : slot_of(where.history, p.recurrences[static_cast<std::size_t>(x.recurrence)].step + 1)};
+  whole.insert(whole.end(), at.begin(), at.end());
+  return offset_of(where.dims, whole);
+}
+
 } // namespace kevolve::synthesis

@@ -52,7 +52,7 @@ enum class combiner { none, sum, product, maximum, minimum, argmax, argmin, any,
 
 /// One tensor that is computed (or given). dims have no constant extent of 1.
 struct value {
-  enum class kind_t { input, map, reduce, scan } kind = kind_t::map;
+  enum class kind_t { input, map, reduce, scan, state } kind = kind_t::map;
   std::string name;
   dtype type = dtype::float32;
   std::vector<dimension> dims;   // row-major storage order
@@ -64,10 +64,22 @@ struct value {
   int input = -1;                // position among the operator's inputs; -1: `written`
   std::shared_ptr<const std::vector<double>> written; // input: a constant of the reference, row-major
   std::vector<int> outputs;      // positions among the operator's outputs that this value's storage is
+  int recurrence = -1;           // the loop over steps that computes it once in each (state: that carries it); -1: none
+  bool history = false;          // state: every step's stays. dims[0] is the steps and one more, else 2; see slot_of
+  int next_of = -1;              // the state that this is the next value of; it lies there
+};
+
+/// A loop whose iterations follow each other: its values are neighbours in the program and see each other as of the same step; what a step hands
+/// to the next is a state, a value of its own before the loop, whose `body` (over dims without the first) is what the first step reads.
+struct recurrence {
+  index step;         // the loop's variable, as values name it
+  index steps;
+  bool apart = false; // by dependences: the first dimension of all values in it never mixes, so that threads may divide it among them
 };
 
 struct program {
   std::vector<value> values;     // in dependence order
+  std::vector<recurrence> recurrences;
   std::vector<std::string> axes; // names of symbolic axes with their positions
   std::vector<std::pair<std::string, index>> axis_values; // every axis of the definition, in its order
   std::vector<std::string> input_names, output_names;
@@ -92,5 +104,14 @@ std::vector<int> loads_of(const expr_ref& e);
 bool depends_on(const expr_ref& e, const std::string& loop);
 /// Row-major offset of `at` in a tensor of these dimensions.
 index offset_of(const std::vector<dimension>& dims, const std::vector<index>& at);
+/// The value in whose storage v lies: the state that it is the next value of, or itself.
+const value& holder_of(const program& p, int v);
+/// Where in its first dimension a state lies that step s reads; the step leaves the next one at s + 1. Never the same place: a step may compute
+/// some elements twice.
+index slot_of(bool history, const index& step);
+/// Where element `at` of v (of a state, without its first dimension: of its first value) lies in its storage.
+index place_of(const program& p, int v, const std::vector<index>& at);
+/// The loop over steps that v is computed in, -1: none. A state's own body belongs before its loop.
+inline int computed_in(const value& v) { return v.kind == value::kind_t::state ? -1 : v.recurrence; }
 
 } // namespace kevolve::synthesis

@@ -257,6 +257,8 @@ int lowering::append(value v) {
   v.name = identifier(v.name);
   if (const int n = used_names_[v.name]++; n > 0)
     v.name += "_" + std::to_string(n);
+  if (steps_of_ >= 0)
+    v.recurrence = steps_of_;
   out_.values.push_back(std::move(v));
   return static_cast<int>(out_.values.size()) - 1;
 }
@@ -345,6 +347,93 @@ tensor_ref lowering::scan(const std::string& name, dtype type, const std::vector
   for (std::size_t d = 0; d < along; ++d)
     v.scanned += shape[d].is(1) ? 0 : 1;
   return out;
+}
+
+tensor_ref lowering::state(const std::string& name, dtype type, const std::vector<index>& shape, const index& steps, bool history, const element& first) {
+  auto out = map(name, type, shape, first);
+  const index slots = history ? steps + 1 : index(2);
+  auto& v = out_.values[static_cast<std::size_t>(out.value)];
+  v.kind = value::kind_t::state;
+  v.history = history;
+  v.dims.insert(v.dims.begin(), new_dimension(slots, 0));
+  out.shape.insert(out.shape.begin(), slots);
+  out.at.clear();
+  for (const auto& f : formals(out.shape))
+    if (!f.is(0))
+      out.at.push_back(f);
+  return out;
+}
+
+tensor_ref lowering::at_step(const tensor_ref& state, const index& step) {
+  const index slot = slot_of(out_.values[static_cast<std::size_t>(state.value)].history, step);
+  return view(state, {state.shape.begin() + 1, state.shape.end()}, [&](std::vector<index> at) {
+    at.insert(at.begin(), slot);
+    return at;
+  });
+}
+
+/// No name of the operator begins like it: the printer makes names of it.
+std::string lowering::step_name() const {
+  std::vector<std::string> taken;
+  for (const auto& v : op_.traced->inputs)
+    taken.push_back(identifier(v.name));
+  for (const auto& n : op_.traced->nodes)
+    for (const auto& o : n.outputs)
+      taken.push_back(identifier(o.name));
+  for (const auto& t : op_.inputs)
+    taken.push_back(identifier(t.name));
+  for (const auto& t : op_.outputs)
+    taken.push_back(identifier(t.name));
+  for (const auto& a : op_.axes)
+    taken.push_back(identifier(a.name));
+  for (const auto& r : out_.recurrences)
+    taken.push_back(r.step.single_name());
+  std::string name = "time";
+  const auto is_taken = [&] { return std::any_of(taken.begin(), taken.end(), [&](const std::string& t) { return t.rfind(name, 0) == 0; }); };
+  for (int n = 2; is_taken(); ++n)
+    name = "time" + std::to_string(n);
+  return name;
+}
+
+index lowering::begin_steps(const index& steps) {
+  steps_of_ = static_cast<int>(out_.recurrences.size());
+  out_.recurrences.push_back({index::loop(step_name(), steps), steps, false});
+  return out_.recurrences.back().step;
+}
+
+tensor_ref lowering::next(const std::string& name, const tensor_ref& of, const std::vector<index>& shape, const element& body) {
+  auto out = map(name, of.type, shape, body);
+  out_.values[static_cast<std::size_t>(out.value)].next_of = of.value;
+  out_.values[static_cast<std::size_t>(of.value)].recurrence = steps_of_;
+  return out;
+}
+
+bool lowering::never_mixes(int loop) const {
+  std::optional<index> extent;
+  for (const auto& v : out_.values) {
+    if (computed_in(v) != loop)
+      continue;
+    if (v.dims.empty() || (extent && !(v.dims[0].extent == *extent)))
+      return false;
+    extent = v.dims[0].extent;
+    bool own = true;
+    walk(v.body, [&](const expr& e) {
+      if (e.value < 0)
+        return;
+      const auto& read = out_.values[static_cast<std::size_t>(e.value)];
+      const std::size_t place = read.kind == value::kind_t::state ? 1 : 0;
+      if (read.recurrence == loop)
+        own = own && e.code == op::load && e.looked_up.empty() && e.at.size() > place && e.at[place].single_name() == v.dims[0].var.single_name();
+    });
+    if (!own)
+      return false;
+  }
+  return extent.has_value();
+}
+
+void lowering::end_steps() {
+  out_.recurrences[static_cast<std::size_t>(steps_of_)].apart = never_mixes(steps_of_);
+  steps_of_ = -1;
 }
 
 index lowering::product(const std::vector<index>& shape) const {
@@ -470,7 +559,7 @@ result<void> lowering::lower_nodes() {
   const auto rule_of = [](const std::string& op) -> lower_rule {
     const auto name = base_name(op);
     for (const auto* table : {&pointwise_rules(), &activation_rules(), &view_rules(), &reduction_rules(), &contraction_rules(), &window_rules(), &search_rules(), &loss_rules(),
-                              &resampling_rules(), &update_rules()})
+                              &resampling_rules(), &update_rules(), &recurrent_rules(), &scan_rules()})
       if (const auto found = table->find(name); found != table->end())
         return found->second;
     return nullptr;
@@ -536,12 +625,17 @@ result<void> lowering::bind_outputs() {
 
 void lowering::drop_dead_values() {
   std::vector<bool> live(out_.values.size(), false);
-  for (std::size_t i = out_.values.size(); i-- > 0;) {
-    auto& v = out_.values[i];
-    live[i] = live[i] || !v.outputs.empty() || (v.kind == value::kind_t::input && !v.written);
-    if (live[i] && v.body)
-      for (const int l : loads_of(v.body))
-        live[static_cast<std::size_t>(l)] = true;
+  for (std::vector<bool> before; before != live;) { // a step's values need the state that they make
+    before = live;
+    for (std::size_t i = out_.values.size(); i-- > 0;) {
+      auto& v = out_.values[i];
+      live[i] = live[i] || !v.outputs.empty() || (v.kind == value::kind_t::input && !v.written) || (v.next_of >= 0 && live[static_cast<std::size_t>(v.next_of)]);
+      if (live[i] && v.body)
+        for (const int l : loads_of(v.body))
+          live[static_cast<std::size_t>(l)] = true;
+      if (live[i] && v.next_of >= 0)
+        live[static_cast<std::size_t>(v.next_of)] = true;
+    }
   }
   std::vector<int> renumbered(out_.values.size(), -1);
   std::vector<value> kept;
@@ -561,6 +655,8 @@ void lowering::drop_dead_values() {
     auto v = std::move(out_.values[i]);
     if (v.body)
       v.body = renumber(v.body);
+    if (v.next_of >= 0)
+      v.next_of = renumbered[static_cast<std::size_t>(v.next_of)];
     renumbered[i] = static_cast<int>(kept.size());
     kept.push_back(std::move(v));
   }

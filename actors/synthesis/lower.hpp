@@ -1,5 +1,5 @@
 // Operator graph -> program: views fold into access maps, composite operations decompose into maps, reductions and scans. One table of
-// operations per family (pointwise, views, reductions, contractions, windows). Any thread, one object each.
+// operations per family (pointwise, views, reductions, contractions, windows, recurrent layers). Any thread, one object each.
 #pragma once
 
 #include "actors/synthesis/ir.hpp"
@@ -61,6 +61,15 @@ public:
   /// A constant of the reference; as many values as `shape` has elements.
   tensor_ref literal(const std::string& name, dtype type, const std::vector<index>& shape, std::vector<double> values);
   tensor_ref scan(const std::string& name, dtype type, const std::vector<index>& shape, std::size_t along, combiner c, const element& body);
+  /// What one step hands to the next, made before its loop; `history`: every step's stays.
+  tensor_ref state(const std::string& name, dtype type, const std::vector<index>& shape, const index& steps, bool history, const element& first);
+  /// A state as step `step` finds it (`steps`: as the last one leaves it), in the shape that it was made with.
+  tensor_ref at_step(const tensor_ref& state, const index& step);
+  /// Values made until `end_steps` are computed once in each step; the result is the step, from 0.
+  index begin_steps(const index& steps);
+  /// The state after this step.
+  tensor_ref next(const std::string& name, const tensor_ref& of, const std::vector<index>& shape, const element& body);
+  void end_steps();
   /// The tensor is an input of the operator, element for element.
   bool is_whole_input(const tensor_ref& t) const;
   /// Same elements in another shape.
@@ -80,6 +89,8 @@ private:
   std::string dimension_name(const index& extent, std::size_t position) const;
   dimension new_dimension(const index& extent, std::size_t position);
   int append(value v);
+  std::string step_name() const;
+  bool never_mixes(int loop) const;
   bool same_layout(const tensor_ref& t);
 
   const operator_definition& op_;
@@ -90,6 +101,7 @@ private:
   std::map<std::string, int> used_names_;
   std::string problem_;
   int next_loop_ = 0;
+  int steps_of_ = -1; // the recurrence that values are made in now
 };
 
 using lower_rule = void (*)(lowering&);
@@ -104,6 +116,8 @@ const lower_table& search_rules();
 const lower_table& loss_rules();
 const lower_table& resampling_rules();
 const lower_table& update_rules();
+const lower_table& recurrent_rules();
+const lower_table& scan_rules();
 
 /// A bound of slice: negative counts from the end, beyond the end is the end.
 index slice_bound(lowering& l, const char* argument_name, const index& extent, const index& otherwise);

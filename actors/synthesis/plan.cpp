@@ -94,6 +94,13 @@ applied apply_vectorize(const program& p, plan& out, const schedule_step& s) {
 applied apply_parallel(const program& p, plan& out, const schedule_step& s) {
   bool any = false;
   for (auto* n : subjects(out, p, s)) {
+    if (n->recurrence >= 0) {
+      const bool all = std::all_of(out.nests.begin(), out.nests.end(), [&](const nest& other) { return other.recurrence != n->recurrence || other.apart; });
+      if (all)
+        out.divided.insert(n->recurrence);
+      any = any || all;
+      continue;
+    }
     if (n->rows.empty() && !(n->phases.size() == 1 && reduces(p, *n)))
       continue;
     n->parallel = true;

@@ -60,6 +60,8 @@ struct nest {
   std::int64_t prefetch_rows = 0;   // rows ahead, in the last phase that reads them
   std::optional<blocking> blocked;
   int team = -1;                    // which team it belongs to; its rows are then inside the team's loop
+  int recurrence = -1;              // the loop over steps that it is in
+  bool apart = false;               // of those: threads that divide its first row loop take their share through all steps
 };
 
 /// Nests inside one loop whose iterations the threads share.
@@ -71,6 +73,7 @@ struct team {
 struct plan {
   std::vector<nest> nests;
   std::vector<team> teams;          // of consecutive nests
+  std::set<int> divided;            // recurrences whose rows the threads divide among them
   std::vector<storage> stored;      // by value
   std::set<int> streamed;           // values written past the cache
   std::set<std::string> approximate; // functions

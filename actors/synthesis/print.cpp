@@ -110,6 +110,46 @@ std::string team_text(const program& p, const team& t, const std::string& nests,
          "; ++" + loop + ") {\n" + indented(nests, 2) + "  }\n}\n";
 }
 
+/// The nest with its first row loop over a thread's share: `rows` of them from `first`.
+nest with_share(const nest& n, const index& first, const index& rows) {
+  nest own = n;
+  const auto name = n.rows[0].var.single_name();
+  const index var = index::loop(name, rows);
+  own.rows[0] = {var, rows, n.rows[0].name};
+  for (auto& ph : own.phases)
+    for (auto& st : ph.statements) {
+      st.body = substitute(st.body, {{name, first + var}});
+      st.target = st.target.substitute({{name, first + var}});
+    }
+  return own;
+}
+
+/// A loop over steps around the nests from `at` on that are in it; moves `at` behind them.
+std::string steps_text(kernel_state& k, std::size_t& at, std::vector<workspace_buffer>& buffers) {
+  const auto& how = k.how;
+  const int which = how.nests[at].recurrence;
+  const auto& loop = k.subject.recurrences[static_cast<std::size_t>(which)];
+  const auto step = loop.step.single_name();
+  const bool divided = how.divided.contains(which);
+  const auto all = divided ? how.nests[at].rows[0].extent.text() : "";
+  std::string once, body;
+  for (; at < how.nests.size() && how.nests[at].recurrence == which; ++at) {
+    const nest n = divided ? with_share(how.nests[at], index::axis(step + "_first"), index::axis(step + "_rows")) : how.nests[at];
+    auto printed = n.blocked ? print_contraction(k, n) : print_rows(k, n);
+    once += printed.once;
+    body += (body.empty() ? "" : "\n") + printed.code;
+    buffers.insert(buffers.end(), printed.buffers.begin(), printed.buffers.end());
+  }
+  std::string code = "for (i64 " + step + " = 0; " + step + " < " + loop.steps.text() + "; ++" + step + ") {\n" + indented(body, 1) + "}\n";
+  if (!divided)
+    return once + code;
+  std::string share = "// Each thread takes its rows through all steps.\n";
+  share += "const i64 " + step + "_share = (" + all + " + omp_get_num_threads() - 1) / omp_get_num_threads();\n";
+  share += "const i64 " + step + "_first = omp_get_thread_num() * " + step + "_share < " + all + " ? omp_get_thread_num() * " + step + "_share : " + all + ";\n";
+  share += "const i64 " + step + "_rows = " + all + " - " + step + "_first < " + step + "_share ? " + all + " - " + step + "_first : " + step + "_share;\n";
+  return once + "#pragma omp parallel\n{\n" + indented(share + code, 1) + "}\n";
+}
+
 const char* prologue = R"(#include "kevolve.h"
 
 typedef kevolve_int64 i64;
@@ -141,7 +181,7 @@ std::string print_kernel(const program& p, const plan& how, const std::vector<st
       k.real = "double";
   std::vector<workspace_buffer> buffers;
   for (std::size_t v = 0; v < p.values.size(); ++v)
-    if (how.stored[v] == storage::workspace) {
+    if (how.stored[v] == storage::workspace && p.values[v].next_of < 0) {
       bool computed = false;
       for (const auto& n : how.nests)
         for (const auto& ph : n.phases)
@@ -152,6 +192,10 @@ std::string print_kernel(const program& p, const plan& how, const std::vector<st
     }
   std::string body;
   for (std::size_t n = 0; n < how.nests.size();) {
+    if (how.nests[n].recurrence >= 0) {
+      body += "\n" + indented(steps_text(k, n, buffers), 1);
+      continue;
+    }
     const int which = how.nests[n].team;
     std::string code;
     do {

@@ -18,6 +18,7 @@ struct workspace_buffer {
 
 struct printed_nest {
   std::string code;
+  std::string once; // of a nest in a loop over steps: what comes before the loop
   std::vector<workspace_buffer> buffers;
 };
 printed_nest print_rows(kernel_state& k, const nest& n);

@@ -65,6 +65,8 @@ public:
     k_.used.vector("", w_);
     name_ = n_.name;
     printed_nest out;
+    if (n_.recurrence >= 0)
+      return steps(std::move(out));
     if (b_.direct) {
       out.code = direct_text();
       return out;
@@ -118,6 +120,18 @@ public:
     return out;
   }
 
+  /// In a loop over steps: the columns' operand is packed before the first of them, the rows' operand is read where it lies.
+  bool suits_steps() const {
+    const auto& p = k_.subject;
+    const auto step = p.recurrences[static_cast<std::size_t>(n_.recurrence)].step.single_name();
+    bool ok = batch_.empty() && finite_.empty() && a_->code == op::load && a_->guards.empty() && a_->looked_up.empty() && a_->at.size() == 1 &&
+              p.values[static_cast<std::size_t>(a_->value)].type == dtype::float32 && a_->at[0].coefficient(m_.var) && a_->at[0].coefficient(depth_.var) &&
+              !depends_on(bx_, step);
+    for (const int v : loads_of(bx_))
+      ok = ok && p.values[static_cast<std::size_t>(v)].recurrence != n_.recurrence;
+    return ok;
+  }
+
   /// Asks whether the blocks compute the product; empty where they always do.
   std::string finite_text() {
     std::string all;
@@ -145,6 +159,56 @@ private:
   std::set<int> finite_;
   std::string all_rows_;  // M in whole blocks
   std::string panel_;     // elements of the rows' operand for one of its batch
+
+  printed_nest steps(printed_nest out) {
+    const auto nr = std::to_string(b_.n), mr = std::to_string(b_.m), K = depth_.extent.text(), N = "(" + j_.extent.text() + ")";
+    const index row_step = *a_->at[0].coefficient(m_.var), depth_step = *a_->at[0].coefficient(depth_.var);
+    out.buffers = {{name_ + "_b", "float", "(" + N + " + " + nr + " - 1) / " + nr + " * " + nr + " * (" + K + ") + " + std::to_string(w_), false}};
+    out.once = "{ // " + name_ + ": panels for all steps\n  const i64 depth = 0, steps = " + K + ";\n" + indented(pack_text(bx_, j_.var, b_.n, name_ + "_b", "0", N), 1) + "}\n";
+    std::string cases;
+    const auto known = m_.extent.constant();
+    for (int rows = 1; rows <= b_.m; ++rows) {
+      const bool whole = rows == b_.m;
+      if (known && !(whole ? *known >= rows : *known % b_.m == rows))
+        continue;
+      cases += (whole ? "default" : "case " + std::to_string(rows)) + std::string(": ") + name_ + "_rows<" + std::to_string(rows) + ">(from, " + row_step.text() + ", " + depth_step.text() + ", " +
+               name_ + "_b + j * (" + K + "), " + K + ", c);" + (whole ? "" : " break;") + "\n";
+    }
+    std::string body = "float c[" + mr + " * " + nr + "];\n";
+    body += "const float* const from = " + holder_of(k_.subject, a_->value).name + " + " +
+            a_->at[0].substitute({{m_.var, index::loop("i", m_.extent)}, {depth_.var, index(0)}}).text() + ";\n";
+    body += "switch (" + m_.extent.text() + " - i < " + mr + " ? " + m_.extent.text() + " - i : " + mr + ") {\n" + indented(cases, 1) + "}\n";
+    body += "const i64 block_end = " + m_.extent.text() + ", column_end = " + j_.extent.text() + ";\n" + epilogue_text();
+    out.code = "// " + name_ + ": blocks of " + mr + " x " + nr + "\nfor (i64 j = 0; j < " + j_.extent.text() + "; j += " + nr + ")\nfor (i64 i = 0; i < " + m_.extent.text() + "; i += " + mr + ") {\n" +
+               indented(body, 1) + "}\n";
+    k_.functions.push_back(rows_text());
+    return out;
+  }
+
+  /// The sums of a block of so many rows, where they lie, times a panel of columns.
+  std::string rows_text() const {
+    const int vectors = b_.n / w_;
+    const auto type = "f32x" + std::to_string(w_);
+    std::string code = "// c = some rows of a, where they lie, times a panel of " + std::to_string(b_.n) + " columns; all sums stay in registers.\ntemplate <int rows>\n";
+    code += "static __attribute__((noinline)) void " + name_ + "_rows(const float* __restrict a, const i64 row_step, const i64 depth_step, const float* __restrict b, i64 steps, float* __restrict c) {\n";
+    std::string sums, products, stores;
+    for (int r = 0; r < b_.m; ++r) {
+      std::string add, put;
+      for (int v = 0; v < vectors; ++v) {
+        const auto c = "c" + std::to_string(r) + "_" + std::to_string(v);
+        sums += (sums.empty() ? "  " + type + " " : std::string(", ")) + c + "{}";
+        add += " " + c + " += a[" + (r ? std::to_string(r) + " * row_step" : "0") + "] * b" + std::to_string(v) + ";";
+        put += " store(c + " + std::to_string(r * b_.n + v * w_) + ", " + c + ");";
+      }
+      const auto guarded = [&](const std::string& line) { return r ? "if constexpr (rows > " + std::to_string(r) + ") {" + line + " }\n" : line.substr(1) + "\n"; };
+      products += "    " + guarded(add);
+      stores += "  " + guarded(put);
+    }
+    code += sums + ";\n  for (i64 step = 0; step < steps; ++step, a += depth_step, b += " + std::to_string(b_.n) + ") {\n    const " + type + " ";
+    for (int v = 0; v < vectors; ++v)
+      code += (v ? ", b" : "b") + std::to_string(v) + " = load" + std::to_string(w_) + "(b + " + std::to_string(v * w_) + ")";
+    return code + ";\n" + products + "  }\n" + stores + "}\n";
+  }
 
   /// Small products: sums in registers, operands from where they lie.
   std::string direct_text() {
@@ -429,7 +493,7 @@ private:
 
 printed_nest print_contraction(kernel_state& k, const nest& n) {
   contraction_printer p(k, n);
-  if (!p.classify())
+  if (!p.classify() || (n.recurrence >= 0 && !p.suits_steps()))
     return print_rows(k, n);
   auto blocked = p.run();
   const auto condition = p.finite_text();

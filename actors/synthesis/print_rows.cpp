@@ -163,7 +163,7 @@ private:
         share += " collapse(" + std::to_string(n_.rows.size()) + ")";
       share += " nowait\n";
     }
-    std::string code = buffers_text(out, parallel || n_.team >= 0) + share + inner;
+    std::string code = buffers_text(out, parallel || n_.team >= 0 || n_.recurrence >= 0) + share + inner;
     if (streamed_)
       code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
     const bool braces = parallel || !out.buffers.empty();
@@ -208,7 +208,7 @@ private:
     for (const auto& c : crossings_) {
       const std::map<std::string, index> row{{v, last.var + index::loop("i", index(1) + index::axis("i"))}, {o, index::loop(o + "_tile", before.extent)}};
       tile += "f32x" + w + " " + c.tile + "[" + w + "];\n#pragma GCC unroll " + w + "\nfor (int i = 0; i < " + w + "; ++i)\n  " + c.tile + "[i] = load" + w + "(" +
-              k_.subject.values[static_cast<std::size_t>(c.value)].name + " + " + c.offset.substitute(row).text() + ");\ntranspose(" + c.tile + ");\n";
+              holder_of(k_.subject, c.value).name + " + " + c.offset.substitute(row).text() + ");\ntranspose(" + c.tile + ");\n";
     }
     in_tile_ = true;
     tile += "#pragma GCC unroll " + w + "\nfor (int i = 0; i < " + w + "; ++i) {\n  const i64 " + o + " = " + o + "_tile + i;\n" + indented(body_text(n_.width, index(0)), 1) + "}\n";
@@ -521,7 +521,7 @@ private:
       }
       auto t = s.e->emit(st.body, depth);
       flush();
-      if (v.kind == value::kind_t::map) {
+      if (v.kind == value::kind_t::map || v.kind == value::kind_t::state) {
         const bool read_again = s.statements.size() > 1;
         if (depth == 0) {
           code += kept(s, st, t);

@@ -159,6 +159,27 @@ bool product_work(std::string_view name, const reader& in, node_work& out) {
   return true;
 }
 
+/// Recurrent layers: every weight is multiplied once for each row and step.
+bool recurrent_work(std::string_view name, const reader& in, node_work& out) {
+  const bool lstm = name == "lstm", gru = name == "gru", tanh = name == "rnn_tanh";
+  if (!lstm && !gru && !tanh && name != "rnn_relu")
+    return false;
+  const auto input = in.shape("input");
+  const double rows = count_of(input) / at_end(input, 1);
+  const auto* weights = in.find("params");
+  for (const auto& w : weights ? weights->items : std::vector<argument>{}) {
+    const auto found = in.shapes.find(w.text);
+    if (found == in.shapes.end() || found->second.size() != 2)
+      continue;
+    const double gates = static_cast<double>(found->second[0]), terms = static_cast<double>(found->second[1]);
+    out.operations += rows * gates * (2 * terms + 2);
+    out.transcendentals += rows * gates * (lstm ? 5.0 / 8 : gru || tanh ? 0.5 : 0); // each layer has two of these matrices
+    out.terms = std::max(out.terms, terms);
+  }
+  out.multiplies = true;
+  return true;
+}
+
 /// Normalisations, softmax, pooling, scans. False where `name` is none of these.
 bool row_work(std::string_view name, const reader& in, node_work& out) {
   auto shape = in.result();
@@ -249,7 +270,7 @@ node_work work_of(const graph_node& node, const shapes_of_values& shapes, const 
   reader in{node, shapes, axes};
   if (std::find(std::begin(moving), std::end(moving), name) != std::end(moving))
     return out;
-  if (product_work(name, in, out) || row_work(name, in, out) || grouped_work(name, in, out))
+  if (product_work(name, in, out) || recurrent_work(name, in, out) || row_work(name, in, out) || grouped_work(name, in, out))
     return out;
   double results = count_of(in.result());
   bool pairwise = (name == "max" || name == "min") && in.find("other"); // max.other is element-wise

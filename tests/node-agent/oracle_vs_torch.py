@@ -267,6 +267,13 @@ gru: x=n5x2x4, h=n1x2x3, a=n9x4, b=n9x3, d=n9, e=n9 | torch.cat([o.reshape(-1) f
 gru_both: x=n5x2x4, h=n4x2x3, a=n9x4, b=n9x3, d=n9x4, e=n9x3, f=n9x6, g=n9x3, i=n9x6, j=n9x3 | torch.cat([o.reshape(-1) for o in torch._VF.gru(x, h, [a, b, d, e, f, g, i, j], False, 2, 0.0, False, True, False)])
 rnn_tanh: x=n5x2x4, h=n1x2x3, a=n3x4, b=n3x3, d=n3, e=n3 | torch.cat([o.reshape(-1) for o in torch._VF.rnn_tanh(x, h, [a, b, d, e], True, 1, 0.0, False, False, False)])
 rnn_relu: x=n5x2x4, h=n1x2x3, a=n3x4, b=n3x3, d=n3, e=n3 | torch.cat([o.reshape(-1) for o in torch._VF.rnn_relu(x, h, [a, b, d, e], True, 1, 0.0, False, False, False)])
+lstm_deep: x=n2x5x4, h=n3x2x3, c=n3x2x3, a=n12x4, b=n12x3, f=n12x3, g=n12x3, i=n12x3, j=n12x3 | torch._VF.lstm(x, (h, c), [a, b, f, g, i, j], False, 3, 0.0, False, False, True)
+lstm_both_deep: x=n5x2x4, h=n4x2x3, c=n4x2x3, a=n12x4, b=n12x3, d=n12x4, e=n12x3, f=n12x6, g=n12x3, i=n12x6, j=n12x3, k=n12 | torch._VF.lstm(x, (h, c), [a, b, k, k, d, e, k, k, f, g, k, k, i, j, k, k], True, 2, 0.0, False, True, False)
+lstm_projected: x=n5x2x4, h=n1x2x3, c=n1x2x5, a=n20x4, b=n20x3, p=n3x5 | torch._VF.lstm(x, (h, c), [a, b, p], False, 1, 0.0, False, False, False)
+gru_batch_first: x=n2x5x4, h=n2x2x3, a=n9x4, b=n9x3, f=n9x3, g=n9x3 | torch._VF.gru(x, h, [a, b, f, g], False, 2, 0.0, False, False, True)
+gru_both_batch_first: x=n2x5x4, h=n2x2x3, a=n9x4, b=n9x3, d=n9, f=n9x4, g=n9x3 | torch._VF.gru(x, h, [a, b, d, d, f, g, d, d], True, 1, 0.0, False, True, True)
+rnn_tanh_both: x=n2x5x4, h=n4x2x3, a=n3x4, b=n3x3, d=n3x4, e=n3x3, f=n3x6, g=n3x3, i=n3x6, j=n3x3 | torch._VF.rnn_tanh(x, h, [a, b, d, e, f, g, i, j], False, 2, 0.0, False, True, True)
+rnn_relu_deep: x=n5x2x4, h=n2x2x3, a=n3x4, b=n3x3, d=n3, f=n3x3, g=n3x3 | torch._VF.rnn_relu(x, h, [a, b, d, d, f, g, d, d], True, 2, 0.0, False, False, False)
 not_finite: x=n40 | torch.stack([F.relu(x.log()), x.log().clamp(0, 1), torch.maximum(x.log(), x), F.gelu(x / 0.0), F.silu(x / 0.0), torch.tanh(x / 0.0), F.hardswish(x / 0.0), F.softplus(x / 0.0), F.elu(x / 0.0), F.mish(x.abs() / 0.0)])
 not_finite_rows: x=n8x5 | torch.cat([x.log().amax(1), x.log().sum(1), (x / 0.0).sum(1), x.log().max(1)[1].to(x.dtype), torch.logsumexp(x / 0.0, 1), F.softmax(x / 0.0, 1)[:, 0], torch.sort(x.log(), 1)[1][:, 0].to(x.dtype)])
 """

@@ -435,6 +435,7 @@ std::vector<operator_definition> all() {
   products(out);
   windows(out);
   views(out);
+  recurrent_layers(out);
   return out;
 }
 

@@ -40,5 +40,7 @@ private:
 
 /// Every operator; axes A and B are variable.
 std::vector<operator_definition> all();
+/// The part of them in cases_recurrent.cpp.
+void recurrent_layers(std::vector<operator_definition>& out);
 
 } // namespace kevolve::cases

@@ -66,6 +66,32 @@ TEST_CASE("an operation that cannot be generated is named") {
   CHECK(g.error().message.find("aten.fft_c2c.default") != std::string::npos);
 }
 
+TEST_CASE("what a recurrent layer's inputs add is computed before the loop over steps, and its weights are packed there") {
+  const auto g = generator_of("lstm");
+  synthesis::context c;
+  const auto p = g->propose(c, rng(1, 0, "test")); // the analytic schedule
+  REQUIRE(p);
+  const auto& text = p->what.sources[0].content;
+  const auto loop = text.find("for (i64 time = 0; time < B; ++time)"); // batch_first: B steps
+  REQUIRE(loop != std::string::npos);
+  const auto last = [&](const std::string& what) { return text.rfind(what); };
+  CHECK(last("y_l0_input_b") < loop); // the product over all steps
+  CHECK(text.find("y_l0_recurrent: panels for all steps") < loop);
+  CHECK(text.find("y_l0_recurrent_rows<1>(from", loop) != std::string::npos);
+  CHECK(text.find("Each thread takes its rows through all steps") < loop);
+}
+
+TEST_CASE("nothing that could be computed before a loop over steps is fused into it") {
+  const auto g = generator_of("lstm");
+  schedule s;
+  s.steps = {{"fuse", "y_l0_input", {}}, {"fuse", "y_l0_c_next", {}}};
+  const auto p = g->print(s, {});
+  REQUIRE(p);
+  REQUIRE(p->skipped.size() == 2);
+  CHECK(p->skipped[0].find("every step of a loop would compute it again") != std::string::npos);
+  CHECK(p->skipped[1].find("it is handed to the next step") != std::string::npos);
+}
+
 TEST_CASE("the same draw gives the same text") {
   const auto a = generator_of("rms_norm");
   const auto b = generator_of("rms_norm");
