@@ -60,6 +60,23 @@ expr_ref bitwise_not(lowering& l, const expr_ref& x) {
   return l.node().outputs.at(0).type == dtype::boolean ? call(op::logical_not, x) : number(-1) - x;
 }
 
+/// Two polynomials of the logarithm of 1 - x^2, relative error below 4e-7 (Giles 2010, "Approximating the erfinv function").
+expr_ref inverse_erf(lowering& l, const expr_ref& x) {
+  if (l.node().outputs.at(0).type == dtype::float64)
+    l.fail("in double precision is not supported");
+  const auto w = call(op::neg, call(op::log, (number(1) - x) * (number(1) + x)));
+  const auto polynomial = [](const expr_ref& at, std::initializer_list<double> highest_first) {
+    expr_ref p;
+    for (const double c : highest_first)
+      p = p ? number(c) + p * at : number(c);
+    return p;
+  };
+  const auto near = polynomial(w - number(2.5), {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
+  const auto far = polynomial(call(op::sqrt, w) - number(3), {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
+  const auto whole = choose(call(op::equal, call(op::abs, x), number(1)), number(std::numeric_limits<double>::infinity()), choose(less(w, number(5)), near, far));
+  return whole * x;
+}
+
 expr_ref frac(lowering&, const expr_ref& x) { return x - call(op::trunc, x); }
 expr_ref is_infinite(lowering&, const expr_ref& x) { return call(op::equal, call(op::abs, x), number(std::numeric_limits<double>::infinity())); }
 expr_ref sign_bit(lowering&, const expr_ref& x) { return less(call(op::copysign, number(1), x), number(0)); }
@@ -269,7 +286,7 @@ const lower_table& pointwise_rules() {
     {"copysign", binary<op::copysign>}, {"logaddexp", pair<log_add_exp>}, {"tan", pointwise<plain<op::tan>>}, {"asin", pointwise<plain<op::asin>>},
     {"acos", pointwise<plain<op::acos>>}, {"atan", pointwise<plain<op::atan>>}, {"sinh", pointwise<plain<op::sinh>>}, {"cosh", pointwise<plain<op::cosh>>},
     {"asinh", pointwise<plain<op::asinh>>}, {"acosh", pointwise<plain<op::acosh>>}, {"atanh", pointwise<plain<op::atanh>>},
-    {"erfc", pointwise<plain<op::erfc>>}, {"lgamma", pointwise<plain<op::lgamma>>}, {"frac", pointwise<frac>}, {"isinf", pointwise<is_infinite>},
+    {"erfc", pointwise<plain<op::erfc>>}, {"erfinv", pointwise<inverse_erf>}, {"lgamma", pointwise<plain<op::lgamma>>}, {"frac", pointwise<frac>}, {"isinf", pointwise<is_infinite>},
     {"signbit", pointwise<sign_bit>}, {"logit", pointwise<logit>},
     {"nan_to_num", pointwise<nan_to_num>},
     {"linspace", linspace}, {"eye", eye}, {"clamp", clamp}, {"clamp_min", clamp}, {"clamp_max", clamp},

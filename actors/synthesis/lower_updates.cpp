@@ -115,46 +115,76 @@ expr_ref wrapped(const expr_ref& which, const index& extent) {
   return choose(less(which, call(op::to_integer, number(0))), which + position(extent), which);
 }
 
-/// Rows along dim that one vector of indices names; each row of the result looks for itself among them.
+/// Rows that vectors of indices name along dim and the dimensions after it, one each; each row of the result looks for itself among them.
 struct named_rows {
-  tensor_ref x, i;
+  tensor_ref x;
+  std::vector<tensor_ref> names;
   std::size_t dim = 0;
-  index n; // indices
+  index n; // rows that are named
 
-  static std::optional<named_rows> of(lowering& l, const tensor_ref& x, const tensor_ref& i, std::int64_t dim) {
-    if (x.shape.empty() || i.shape.size() > 1)
-      return l.fail("a tensor without dimensions, or indices of more than one, are not supported"), std::nullopt;
-    named_rows out{x, i, l.wrap(dim, x.shape.size()), i.shape.empty() ? index(1) : i.shape[0]};
+  static std::optional<named_rows> of(lowering& l, const tensor_ref& x, const std::vector<tensor_ref>& names, std::int64_t dim) {
+    named_rows out{x, names, l.wrap(dim, x.shape.size()), index(1)};
+    if (out.dim + names.size() > x.shape.size())
+      return l.fail("more indices than dimensions"), std::nullopt;
+    for (const auto& i : names) {
+      if (i.shape.size() > 1)
+        return l.fail("indices of more than one dimension are not supported"), std::nullopt;
+      if (!i.shape.empty() && !i.shape[0].is(1))
+        out.n = i.shape[0];
+    }
     return few(l, out.n) ? std::optional(out) : std::nullopt;
   }
-  static std::optional<named_rows> of(lowering& l) { return of(l, l.tensor("self"), l.tensor("index"), l.integer("dim", 0)); }
+  static std::optional<named_rows> of(lowering& l) { return of(l, l.tensor("self"), {l.tensor("index")}, l.integer("dim", 0)); }
 
-  /// Does the index at `which` name `row`?
-  [[nodiscard]] expr_ref hit(lowering& l, const index& which, const index& row) const {
-    const auto named = l.read(i, i.shape.empty() ? std::vector<index>{} : std::vector<index>{which});
-    return call(op::equal, wrapped(named, x.shape[dim]), position(row));
+  /// The named dimensions of x.
+  [[nodiscard]] std::vector<index> extents() const {
+    return {x.shape.begin() + static_cast<std::ptrdiff_t>(dim), x.shape.begin() + static_cast<std::ptrdiff_t>(dim + names.size())};
+  }
+  /// `all` (by x's dimensions) with `one` in place of the named ones.
+  [[nodiscard]] std::vector<index> with(std::vector<index> all, const index& one) const {
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(dim) + 1, all.begin() + static_cast<std::ptrdiff_t>(dim + names.size()));
+    all[dim] = one;
+    return all;
+  }
+  /// Do the indices at `which` name the row that `at` (by x's dimensions) is in?
+  [[nodiscard]] expr_ref hit(lowering& l, const index& which, const std::vector<index>& at) const {
+    expr_ref all;
+    for (std::size_t d = 0; d < names.size(); ++d) {
+      const auto& i = names[d];
+      const auto named = l.read(i, i.shape.empty() ? std::vector<index>{} : std::vector<index>{i.shape[0].is(1) ? index(0) : which});
+      const auto same = call(op::equal, wrapped(named, x.shape[dim + d]), position(at[dim + d]));
+      all = all ? call(op::logical_and, all, same) : same;
+    }
+    return all;
+  }
+  /// The same for a place in the named dimensions alone.
+  [[nodiscard]] expr_ref hit_row(lowering& l, const index& which, const std::vector<index>& row) const {
+    std::vector<index> at(dim, index(0));
+    at.insert(at.end(), row.begin(), row.begin() + static_cast<std::ptrdiff_t>(names.size()));
+    return hit(l, which, at);
+  }
+  [[nodiscard]] std::vector<index> row_of(const std::vector<index>& at) const {
+    return {at.begin() + static_cast<std::ptrdiff_t>(dim), at.begin() + static_cast<std::ptrdiff_t>(dim + names.size())};
   }
   /// For each of x's elements the sum of those rows of `values` (which broadcast) that are named.
   [[nodiscard]] tensor_ref sum(lowering& l, const tensor_ref& values) const {
     auto space = x.shape;
     space.push_back(n);
     return l.reduce(l.name("sum"), x.type, space, {x.shape.size()}, false, combiner::sum, [&](const std::vector<index>& at) {
-      std::vector<index> from(at.begin(), at.end() - 1);
-      from[dim] = at.back();
-      return choose(hit(l, at.back(), at[dim]), l.read_broadcast(values, from), number(0));
+      return choose(hit(l, at.back(), at), l.read_broadcast(values, with({at.begin(), at.end() - 1}, at.back())), number(0));
     });
   }
   /// self with the rows that are named taken from `values`; of several for one row the last.
   [[nodiscard]] tensor_ref replaced_by(lowering& l, const tensor_ref& values) const {
-    auto wide = x.shape;
-    wide[dim] = n;
-    const auto rows = l.map(l.name("rows"), x.type, wide, [&](const std::vector<index>& at) { return l.read_broadcast(values, at); });
+    const auto rows = l.map(l.name("rows"), x.type, with(x.shape, n), [&](const std::vector<index>& at) { return l.read_broadcast(values, at); });
     const auto none = call(op::to_integer, number(-1));
-    const auto last = l.reduce(l.name("last"), dtype::int64, {x.shape[dim], n}, {1}, false, combiner::maximum,
-                               [&](const std::vector<index>& at) { return choose(hit(l, at[1], at[0]), position(at[1]), none); });
+    auto space = extents();
+    space.push_back(n);
+    const auto last = l.reduce(l.name("last"), dtype::int64, space, {names.size()}, false, combiner::maximum,
+                               [&](const std::vector<index>& at) { return choose(hit_row(l, at.back(), at), position(at.back()), none); });
     return l.map(l.name(), x.type, x.shape, [&](const std::vector<index>& at) {
-      const auto which = l.read(last, {at[dim]});
-      return choose(less(which, call(op::to_integer, number(0))), l.read(x, at), l.gather(rows, at, dim, which));
+      const auto which = l.read(last, row_of(at));
+      return choose(less(which, call(op::to_integer, number(0))), l.read(x, at), l.gather(rows, with(at, index(0)), dim, which));
     });
   }
 };
@@ -176,7 +206,7 @@ void index_fill(lowering& l) {
     return;
   const auto value = l.operand("value");
   const auto named = l.reduce(l.name("named"), dtype::boolean, {rows->x.shape[rows->dim], rows->n}, {1}, false, combiner::any,
-                              [&](const std::vector<index>& at) { return rows->hit(l, at[1], at[0]); });
+                              [&](const std::vector<index>& at) { return rows->hit_row(l, at[1], at); });
   l.bind(0, l.map(l.name(), rows->x.type, rows->x.shape, [&](const std::vector<index>& at) { return choose(l.read(named, {at[rows->dim]}), value(at), l.read(rows->x, at)); }));
 }
 
@@ -185,22 +215,25 @@ void index_copy(lowering& l) {
     l.bind(0, rows->replaced_by(l, l.tensor("source")));
 }
 
-/// With one vector of integers; None for the dimensions before it.
+/// With vectors of integers for neighbouring dimensions; None for those before them.
 void index_put(lowering& l) {
   const auto* list = l.find("indices");
-  std::optional<std::size_t> dim;
-  for (std::size_t d = 0; list != nullptr && d < list->items.size(); ++d)
-    if (list->items[d].kind == argument_kind::value) {
-      if (dim)
-        return l.fail("more than one tensor of indices is not supported");
-      dim = d;
-    }
-  if (!dim)
+  std::vector<tensor_ref> names;
+  std::size_t first = 0;
+  for (std::size_t d = 0; list != nullptr && d < list->items.size(); ++d) {
+    if (list->items[d].kind != argument_kind::value)
+      continue;
+    if (names.empty())
+      first = d;
+    if (first + names.size() != d)
+      return l.fail("indices for dimensions that are no neighbours are not supported");
+    names.push_back(l.named(list->items[d].text));
+    if (is_floating(names.back().type) || names.back().type == dtype::boolean)
+      return l.fail("a mask in place of indices is not supported");
+  }
+  if (names.empty())
     return l.fail("argument \"indices\" names no tensor");
-  const tensor_ref i = l.named(list->items[*dim].text);
-  if (is_floating(i.type) || i.type == dtype::boolean)
-    return l.fail("a mask in place of indices is not supported");
-  const auto rows = named_rows::of(l, l.tensor("self"), i, static_cast<std::int64_t>(*dim));
+  const auto rows = named_rows::of(l, l.tensor("self"), names, static_cast<std::int64_t>(first));
   if (!rows)
     return;
   if (!l.flag("accumulate", false))
