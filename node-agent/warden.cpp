@@ -4,6 +4,7 @@
 #include <mutex>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace kevolve::agent {
@@ -20,7 +21,7 @@ while read -r what group; do
 done
 for group in $all; do kill -s KILL -- "-$group"; done 2>/dev/null)";
 
-int start() {
+int start(pid_t& pid) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return -1;
@@ -41,7 +42,6 @@ int start() {
   ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   const char* line[] = {"kevolve-warden", "-c", keep_watch, nullptr};
   char* nothing[] = {nullptr};
-  pid_t pid = 0;
   const int failed = ::posix_spawn(&pid, "/bin/sh", &files, &how, const_cast<char**>(line), nothing);
   ::posix_spawnattr_destroy(&how);
   ::posix_spawn_file_actions_destroy(&files);
@@ -68,20 +68,33 @@ void tell(int line, char what, int group) {
   (void)!::send(line, at, static_cast<size_t>(text + sizeof text - at), MSG_NOSIGNAL);
 }
 
+
+/// Ends with us where we end in order, so that nobody sees it afterwards.
+struct watched_life {
+  std::mutex mutex;
+  int line = -1;
+  pid_t whose = 0, warden = 0;
+
+  ~watched_life() {
+    if (line >= 0)
+      ::close(line);
+    if (line >= 0 && whose == ::getpid())
+      ::waitpid(warden, nullptr, 0);
+  }
+};
+
 } // namespace
 
 int warden_line() {
-  static std::mutex mutex;
-  static int line = -1;
-  static pid_t whose = 0;
-  std::lock_guard lock(mutex);
-  if (whose != ::getpid()) { // the first call, or that of a process that was forked: it has a life of its own
-    if (line >= 0)
-      ::close(line);
-    whose = ::getpid();
-    line = start();
+  static watched_life life;
+  std::lock_guard lock(life.mutex);
+  if (life.whose != ::getpid()) { // the first call, or that of a process that was forked: it has a life of its own
+    if (life.line >= 0)
+      ::close(life.line);
+    life.whose = ::getpid();
+    life.line = start(life.warden);
   }
-  return line;
+  return life.line;
 }
 
 void tell_warden_of_us(int line) { tell(line, '+', ::getpid()); }

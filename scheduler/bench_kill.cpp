@@ -14,6 +14,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <thread>
 #include <unistd.h>
 
 namespace kevolve::scheduler {
@@ -24,6 +25,7 @@ using object = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 
 constexpr auto longest_run = std::chrono::minutes(10);
+constexpr auto orphan_patience = std::chrono::seconds(10);
 
 /// What the store of one round says, as far as this campaign asks.
 struct log_view {
@@ -238,7 +240,10 @@ private:
     told["stopped_by"] = after ? after->stopped_by : "";
     if (counted != options_.evaluations || !after || !after->finished)
       told["faults"].push_back(fmt::format("count: {} evaluations, expected {}; {}", counted, options_.evaluations, after && after->finished ? "finished" : "not finished"));
-    if (const auto left = descendants_of(getpid()); !left.empty())
+    auto left = descendants_of(getpid());
+    for (const auto since = std::chrono::steady_clock::now(); !left.empty() && std::chrono::steady_clock::now() - since < orphan_patience; left = descendants_of(getpid())) // what was killed takes a moment
+      std::this_thread::sleep_for(milliseconds(20));
+    if (!left.empty())
       told["faults"].push_back(fmt::format("orphans: {} processes are still running", left.size()));
     return after ? after->session : session_id{};
   }

@@ -496,8 +496,8 @@ std::string emitter::store(int value, const std::string& offset, const text& t, 
   const auto& v = k_.subject.values[static_cast<std::size_t>(value)];
   const std::string& held = holder_of(k_.subject, value).name;
   if (t.vector) {
-    if (stream && v.type == dtype::float32) {
-      k_.used.vector("stream_store", width_);
+    if (stream && (v.type == dtype::float32 || v.type == dtype::bfloat16)) {
+      k_.used.vector(v.type == dtype::bfloat16 ? "stream_bfloat16" : "stream_store", width_);
       return "stream_store(" + held + " + " + offset + ", " + as_vector(t) + ");";
     }
     k_.used.vector(v.type == dtype::bfloat16 ? "bfloat16_lanes" : "", width_);

@@ -98,8 +98,11 @@ schedule analytic_schedule(const outlook& o) {
   bool blocked = false;
   bool lines = true;
   bool crossed = false; // copies would read more lines at once than a set of the first cache holds
+  std::vector<std::string> wide; // strips of columns that fill more of a row at once
   for (const auto& n : make_plan(p, s, o.compiler).nests) {
-    crossed = crossed || crosses_rows(n);
+    crossed = crossed || (crosses_rows(n) && crossing_reads(p, n).empty());
+    if (sums_columns(p, n) && static_cast<double>(o.estimate(n.rows.back().extent)) >= 32.0 * o.width)
+      wide.push_back(n.name);
     lines = lines && fills_lines(n);
     if (is_contraction(p, n)) {
       const auto b = best_block(o, n);
@@ -119,6 +122,8 @@ schedule analytic_schedule(const outlook& o) {
     s = with(s, "together", "*");
   if (!blocked && !crossed)
     s = with(s, "unroll", "*", {{"factor", "4"}});
+  for (const auto& name : wide)
+    s = with(s, "unroll", name, {{"factor", "8"}});
   if (!blocked && traffic(o) > prefetch_from_bytes)
     s = with(s, "prefetch", "*", {{"rows", "1"}});
   if (!blocked && lines && traffic(o) > stream_from_bytes)

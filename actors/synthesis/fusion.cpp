@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <optional>
 
 namespace kevolve::synthesis {
 
@@ -264,7 +265,10 @@ private:
       reads_any = true;
     }
     if (!reads_any || home < earliest)
-      return false;
+      return loop < 0 && join_by_input(which);
+    for (std::size_t before = home; loop < 0 && before-- > 0;)
+      if (meet(s, before, home))
+        --home;
     auto& group = groups_[home];
     const std::size_t rows = stages_[group[0]].row_dims.size();
     if (rows == 0)
@@ -288,6 +292,88 @@ private:
     s.home = home;
     group.push_back(which);
     return true;
+  }
+
+  bool in_a_loop(std::size_t home) const { return computed_in(p_.values[static_cast<std::size_t>(stages_[groups_[home][0]].value)]) >= 0; }
+
+  /// Two nests whose rows `s` reads in the same way become one, in the later one's place, where nobody between them needs the earlier one and the later one reads of it no row but its own.
+  bool meet(const stage& s, std::size_t earlier, std::size_t later) {
+    const auto of = [&](int value, std::size_t home) { return stage_of_.contains(value) && std::find(groups_[home].begin(), groups_[home].end(), stage_of_.at(value)) != groups_[home].end(); };
+    const auto reads = loads_of(s.body);
+    const std::size_t rows = stages_[groups_[earlier][0]].row_dims.size();
+    if (std::none_of(reads.begin(), reads.end(), [&](int v) { return of(v, earlier); }) || rows == 0 || rows != stages_[groups_[later][0]].row_dims.size() || heavy(groups_[earlier]) || heavy(groups_[later]))
+      return false;
+    const auto match = align(s, groups_[earlier], rows);
+    if (match != align(s, groups_[later], rows) || std::find(match.begin(), match.end(), none) != match.end())
+      return false;
+    bool apart = !in_a_loop(earlier);
+    for (std::size_t between = earlier + 1; between <= later; ++between) {
+      apart = apart && !in_a_loop(between);
+      for (const auto member : groups_[between])
+        walk(stages_[member].body, [&](const expr& e) {
+          if (e.code != op::load || !of(e.value, earlier))
+            return;
+          const auto& producer = stages_[stage_of_.at(e.value)];
+          for (std::size_t r = 0; r < rows; ++r)
+            apart = apart && between == later && e.looked_up.empty() && e.at[producer.row_dims[r]].single_name() == stages_[member].dims[stages_[member].row_dims[r]].var.single_name();
+        });
+    }
+    if (!apart)
+      return false;
+    groups_[later].insert(groups_[later].begin(), groups_[earlier].begin(), groups_[earlier].end());
+    for (const auto member : groups_[earlier])
+      stages_[member].home = later;
+    groups_.erase(groups_.begin() + static_cast<std::ptrdiff_t>(earlier));
+    for (std::size_t home = earlier; home < groups_.size(); ++home)
+      for (const auto member : groups_[home])
+        stages_[member].home = home;
+    return true;
+  }
+
+  /// In which index of an input's read each row lies; nothing where a row is in none.
+  static std::optional<std::vector<std::size_t>> rows_in(const expr& e, const stage& s, const std::vector<std::size_t>& rows) {
+    std::vector<std::size_t> at;
+    for (const auto r : rows) {
+      const auto found = std::find_if(e.at.begin(), e.at.end(), [&](const index& i) { return i.single_name() == s.dims[r].var.single_name(); });
+      if (found == e.at.end())
+        return std::nullopt;
+      at.push_back(static_cast<std::size_t>(found - e.at.begin()));
+    }
+    return at;
+  }
+
+  /// What reads inputs alone shares the rows of the last nest that goes through one of these inputs in the same way: it is read once for both.
+  bool join_by_input(std::size_t which) {
+    auto& s = stages_[which];
+    const auto& v = p_.values[static_cast<std::size_t>(s.value)];
+    const auto all = loads_of(s.body);
+    if (rereads(v) || std::any_of(all.begin(), all.end(), [&](int read) { return p_.values[static_cast<std::size_t>(read)].kind != value::kind_t::input; }))
+      return false;
+    for (std::size_t home = groups_.size(); home-- > 0;) {
+      const auto& first = stages_[groups_[home][0]];
+      const std::size_t rows = first.row_dims.size();
+      if (rows == 0 || rows > s.dims.size() || in_a_loop(home) || heavy(groups_[home]) || (v.kind == value::kind_t::scan && v.scanned < rows))
+        continue;
+      std::vector<std::size_t> own(rows);
+      std::iota(own.begin(), own.end(), std::size_t{0});
+      bool fits = true, shared = false;
+      for (std::size_t r = 0; r < rows; ++r)
+        fits = fits && s.dims[r].extent == first.dims[first.row_dims[r]].extent;
+      walk(s.body, [&](const expr& mine) {
+        const auto at = fits && !shared && mine.code == op::load && p_.values[static_cast<std::size_t>(mine.value)].kind == value::kind_t::input ? rows_in(mine, s, own) : std::nullopt;
+        for (const auto member : at ? groups_[home] : std::vector<std::size_t>{})
+          walk(stages_[member].body, [&](const expr& other) {
+            shared = shared || (other.code == op::load && other.value == mine.value && rows_in(other, stages_[member], stages_[member].row_dims) == at);
+          });
+      });
+      if (!fits || !shared)
+        continue;
+      s.row_dims = own;
+      s.home = home;
+      groups_[home].push_back(which);
+      return true;
+    }
+    return false;
   }
 
   void group() {

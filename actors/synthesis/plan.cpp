@@ -335,6 +335,37 @@ bool crosses_rows(const nest& n) {
   return crosses;
 }
 
+std::vector<crossing_read> crossing_reads(const program& p, const nest& n) {
+  if (!crosses_rows(n))
+    return {};
+  const auto outer = n.rows[n.rows.size() - 2].var.single_name();
+  const auto last = n.rows.back().var.single_name();
+  std::map<std::string, crossing_read> found;
+  for (const auto& ph : n.phases)
+    for (const auto& st : ph.statements)
+      walk(st.body, [&](const expr& e) {
+        if (e.code != op::load || e.at.empty() || !e.guards.empty() || !e.looked_up.empty())
+          return;
+        const auto& v = p.values[static_cast<std::size_t>(e.value)];
+        const auto a = e.at[0].coefficient(outer), b = e.at[0].coefficient(last);
+        if (v.type == dtype::float32 && a && a->is(1) && b && !b->is(0) && !b->is(1))
+          found.try_emplace(v.name + " " + e.at[0].text(), crossing_read{e.value, e.at[0]});
+      });
+  std::vector<crossing_read> all;
+  for (auto& [key, read] : found)
+    all.push_back(std::move(read));
+  return all;
+}
+
+bool sums_columns(const program& p, const nest& n) {
+  return !n.blocked && !n.rows.empty() && n.rows.back().var.single_name() == n.vector_loop && n.phases.size() == 1 && !n.phases[0].loops.empty() &&
+         std::all_of(n.phases[0].statements.begin(), n.phases[0].statements.end(), [&](const statement& st) {
+           const auto& v = p.values[static_cast<std::size_t>(st.value)];
+           return v.kind == value::kind_t::reduce && st.spatial == 0 &&
+                  (v.combine == combiner::sum || v.combine == combiner::maximum || v.combine == combiner::minimum || v.combine == combiner::product);
+         });
+}
+
 namespace {
 
 /// Loops taken as one move every read of e by a fixed step.

@@ -101,6 +101,14 @@ bool fits_directly(const product_loops& loops, std::int64_t m, std::int64_t n);
 std::string contiguous_loop(const program& p, const plan& whole, const nest& n);
 /// Element-wise, with reads whose neighbours lie along the last row loop but one: a transposition.
 bool crosses_rows(const nest& n);
+/// What such a nest reads of float32, so that tiles of it can be turned round in registers; each place once.
+struct crossing_read {
+  int value = -1;
+  index offset;
+};
+std::vector<crossing_read> crossing_reads(const program& p, const nest& n);
+/// Reductions alone, side by side along the vectors: each takes a strip of every row, the wider the better for the memory.
+bool sums_columns(const program& p, const nest& n);
 std::string parameter(const schedule_step& s, const std::string& name, const std::string& otherwise = "");
 std::int64_t integer_parameter(const schedule_step& s, const std::string& name, std::int64_t otherwise);
 

@@ -61,7 +61,8 @@ public:
       row_vector_ = row_vector_ && can_vectorize(k_.subject, k_.how, ph, n_.vector_loop);
     crossed_ = row_vector_ && crosses_rows(n_);
     if (crossed_)
-      crossings_ = crossings();
+      for (auto& each : crossing_reads(k_.subject, n_))
+        crossings_.push_back({each.value, std::move(each.offset), k_.subject.values[static_cast<std::size_t>(each.value)].name + "_tile" + (crossings_.empty() ? "" : std::to_string(crossings_.size()))});
     split_ = n_.rows.empty() && n_.parallel && !n_.phases.empty() && !n_.phases[0].loops.empty() && n_.phases[0].scanned.empty();
     for (std::size_t i = 0; i < n_.phases.size(); ++i)
       for (const auto& st : n_.phases[i].statements) {
@@ -117,7 +118,7 @@ private:
       const auto v = last.var.single_name();
       const std::string block = std::to_string(n_.width * copies);
       std::string vector;
-      const bool jam = copies > 1 && jams();
+      const bool jam = copies > 1 && sums_columns(k_.subject, n_); // they share the loop that reduces, what it looks up and what it reads once for all
       if (jam)
         vector = jammed_text(copies);
       for (int c = 0; c < copies && !jam; ++c) {
@@ -170,30 +171,6 @@ private:
     return (parallel ? "#pragma omp parallel\n" : "") + (braces ? "{\n" + indented(code, 1) + "}\n" : code);
   }
 
-  /// The reads that lie across the vectors: neighbours along the loop before the last, a fixed step apart along the last.
-  std::vector<crossing> crossings() {
-    const auto outer = n_.rows[n_.rows.size() - 2].var.single_name();
-    const auto last = n_.rows.back().var.single_name();
-    std::map<std::string, crossing> found;
-    for (const auto& ph : n_.phases)
-      for (const auto& st : ph.statements)
-        walk(st.body, [&](const expr& e) {
-          if (e.code != op::load || e.at.empty() || !e.guards.empty() || !e.looked_up.empty())
-            return;
-          const auto& v = k_.subject.values[static_cast<std::size_t>(e.value)];
-          const auto a = e.at[0].coefficient(outer), b = e.at[0].coefficient(last);
-          if (v.type == dtype::float32 && a && a->is(1) && b && !b->is(0) && !b->is(1))
-            found.try_emplace(v.name + e.at[0].text(), crossing{e.value, e.at[0], v.name + "_tile"});
-        });
-    std::vector<crossing> all;
-    for (auto& [key, c] : found) {
-      if (found.size() > 1)
-        c.tile += std::to_string(all.size());
-      all.push_back(std::move(c));
-    }
-    return all;
-  }
-
   /// The two last row loops in tiles: what lies across the vectors is read along memory, a vector for each row, and turned round in registers. Blocks of rows outside, so that reads go on along the rows.
   std::string tiles_text(int copies) {
     const auto& last = n_.rows.back();
@@ -223,15 +200,6 @@ private:
     return "for (i64 " + v + "_block = 0; " + v + "_block < (" + extent + " + " + std::to_string(n_.width * copies - 1) + ") / " + block + "; ++" + v + "_block)\n  for (i64 " + o + "_tile = 0; " + o +
            "_tile < " + width + "; " + o + "_tile += " + w + ") {\n    const i64 " + v + "_first = " + v + "_block * " + block + ", " + v + "_end = smaller(" + v + "_first + " + block + ", " + extent +
            ");\n    if (" + o + "_tile + " + w + " <= " + width + " && " + v + "_end - " + v + "_first >= " + w + ") {\n" + indented(rows(tile), 3) + "    } else {\n" + indented(rest, 3) + "    }\n  }\n";
-  }
-
-  /// One reduction and nothing else: its copies share the loop that reduces, what it looks up and what it reads once for all.
-  bool jams() const {
-    if (n_.phases.size() != 1 || n_.phases[0].statements.size() != 1 || n_.phases[0].loops.empty())
-      return false;
-    const auto& st = n_.phases[0].statements[0];
-    const auto c = value_of(st).combine;
-    return st.spatial == 0 && (c == combiner::sum || c == combiner::maximum || c == combiner::minimum || c == combiner::product);
   }
 
   std::string jammed_text(int copies) {
@@ -560,11 +528,11 @@ private:
   }
 
   std::string jammed_sums(pass& s, const std::vector<expr_ref>& bodies, std::size_t depth) {
-    const auto& v = value_of(s.statements[0]);
     std::string sums;
-    for (int c = 0; c < s.jam; ++c) {
-      const auto t = s.e->emit(bodies[static_cast<std::size_t>(c)], depth);
-      sums += combined(k_, v, accumulator_of(s, v, c), s.e->as_vector(t), s.row_width) + "\n";
+    for (std::size_t i = 0; i < bodies.size(); ++i) {
+      const auto& v = value_of(s.statements[i / static_cast<std::size_t>(s.jam)]);
+      const auto t = s.e->emit(bodies[i], depth);
+      sums += combined(k_, v, accumulator_of(s, v, static_cast<int>(i) % s.jam), s.e->as_vector(t), s.row_width) + "\n";
     }
     std::string code;
     for (const auto& l : s.e->lifted[depth])

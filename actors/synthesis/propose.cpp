@@ -130,7 +130,7 @@ private:
     if (!n.vector_loop.empty()) {
       if (reduction)
         number("accumulators", n.name, "n", n.accumulators, {1, 2, 4, 8}, "independent partial sums hide the latency of the additions", when(1, 2.5, 3));
-      number("unroll", n.name, "factor", n.unroll, {1, 2, 4, 8}, "fewer loop instructions for each vector, more accesses in flight", when(2, 2, 2));
+      number("unroll", n.name, "factor", n.unroll, sums_columns(p_, n) ? std::vector<std::int64_t>{1, 2, 4, 8, 16} : std::vector<std::int64_t>{1, 2, 4, 8}, "fewer loop instructions for each vector, more accesses in flight", when(2, 2, 2));
       number("prefetch", n.name, "bytes", n.prefetch, {0, 1024, 4096, 8192, 16384, 32768}, "asking for data before it is needed hides the memory's latency", when(2.5, 0.3, 1.5));
       if (!n.rows.empty() && n.prefetch_rows != 1)
         step("prefetch", n.name, {{"rows", "1"}}, "while a row is computed the next one can already arrive", when(3, 1, 2));

@@ -178,7 +178,7 @@ TEST_CASE("a transposed convolution is a packed product where its weights are fi
 TEST_CASE("what lies across the vectors is turned round in registers, and a scan goes by vectors") {
   const auto turned = printed("transposes_together", "fuse(*); vectorize(*, width=8); parallel(*)");
   CHECK(count_of(turned, "  transpose(x_tile") == 1);
-  CHECK(count_of(turned, "  transpose(y_tile") == 1);
+  CHECK(count_of(turned, "  transpose(y_tile1") == 1);
   CHECK(count_of(turned, "  transpose(z_tile") == 0);
   CHECK(count_of(printed("cumsum1", "rows(*); vectorize(*, width=16)"), "= running_sum(") == 1);
   CHECK(count_of(printed("cumsum0", "rows(*); vectorize(*, width=16)"), "running_sum") == 0); // there neighbours belong to other sums
