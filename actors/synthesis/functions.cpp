@@ -179,8 +179,8 @@ static inline $V exp($V x) {
 )"},
     {"exp_fast", {"clamp"}, R"(// exp: relative error below 3e-6; results below 1.2e-38 may be 0, above 3.4e38 inf.
 static inline $V exp_fast($V x) {
-  const $V c = clamp(x, -87.5f, 89.0f);
 #if defined(__AVX512F__) && $W == 16 && !defined(__clang__)
+  const $V c = clamp(x, -104.0f, 89.0f); // 0 at -infinity
   const $V sixteenths = {1.0f, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f, 1.35425555f,
                          1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f, 1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
   const $V m = c * 1.44269504f + 786432.0f;
@@ -189,6 +189,7 @@ static inline $V exp_fast($V x) {
   const $V p = (r * 0.240226507f + 0.693147181f) * r + 1.0f;
   return ($V)__builtin_ia32_scalefps512_mask(__builtin_shuffle(sixteenths, ($I)m) * p, n, $V{}, (unsigned short)-1, 4);
 #else
+  const $V c = clamp(x, -87.5f, 89.0f);
   const $V t = c * 1.44269504f;
   const $V n = (t + 12582912.0f) - 12582912.0f;
   const $V r = t - n; // 2^r, |r| <= 1/2
