@@ -76,9 +76,13 @@ struct watched_life {
   pid_t whose = 0, warden = 0;
 
   ~watched_life() {
-    if (line >= 0)
-      ::close(line);
-    if (line >= 0 && whose == ::getpid())
+    if (line < 0)
+      return;
+    const bool ours = whose == ::getpid();
+    if (ours)
+      ::shutdown(line, SHUT_RDWR); // whatever was forked may hold it, too
+    ::close(line);
+    if (ours)
       ::waitpid(warden, nullptr, 0);
   }
 };
