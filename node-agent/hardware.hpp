@@ -7,7 +7,7 @@
 namespace kevolve::agent {
 
 /// Raised when what the judge measures or how changes: part of the key of every cached number.
-inline constexpr const char* judge_version = "6";
+inline constexpr const char* judge_version = "7";
 
 /// A name as part of a key: lower case, anything but letters and digits one dash. "unknown" where nothing is left.
 std::string slug(const std::string& text);
