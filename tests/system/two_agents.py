@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much faster two agents are than one: a session of fixed evaluations, each agent bound to a core of its own with one device slot, compiles warm.
 
-Usage: two_agents.py KEVOLVE [--evaluations 200] [--repeat 3]. The proposals come from models/fixed.awk, so that each session evaluates the same candidates whatever it measures; no run ends by a plateau. Each run has
+Usage: two_agents.py KEVOLVE [--evaluations 165] [--repeat 3]. The proposals come from models/fixed.awk, so that each session evaluates the same candidates whatever it measures; no run ends by a plateau. Each run has
 a store of its own (nothing is answered from an earlier one); the agents share their artifacts, which are filled by a first run of either kind that is not counted. Runs alternate, so that a host whose speed
 drifts counts for both. Prints each run, with the seconds that compilations and evaluations took in it, and the ratio of the medians; the verification of the leader at the end, which one agent does alone, counts in both. Not among the tests, since nothing there depends on time. Python's standard library alone.
 """
@@ -66,7 +66,7 @@ def main():
 
 options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 options.add_argument("kevolve")
-options.add_argument("--evaluations", type=int, default=200)
+options.add_argument("--evaluations", type=int, default=165)
 options.add_argument("--repeat", type=int, default=3)
 chosen = options.parse_args()
 main()
