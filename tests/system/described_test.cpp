@@ -297,7 +297,7 @@ TEST_CASE("an accelerator's host without its toolchain has candidates compiled b
   const json after = shown_when(ask, next, has_ended);
   CHECK_FALSE(after.contains("waits_for"));
   CHECK(after["outcomes"]["infrastructure"] == 0);
-  CHECK(after["evaluations"].get<int>() > 3);
+  CHECK(after["outcomes"]["passed"].get<int>() > waits["outcomes"]["passed"].get<int>()); // it went on
   std::size_t fetched = 0;
   for (const auto& each : fs::recursive_directory_iterator(w.at / "bare-cache/artifacts"))
     fetched += each.path().extension() == ".made";
