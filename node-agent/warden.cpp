@@ -1,6 +1,7 @@
 #include "node-agent/warden.hpp"
 
 #include <csignal>
+#include <fcntl.h>
 #include <mutex>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -30,7 +31,7 @@ int start(pid_t& pid) {
   ::posix_spawn_file_actions_init(&files);
   ::posix_spawnattr_init(&how);
   ::posix_spawn_file_actions_adddup2(&files, ends[1], 0);
-  ::posix_spawn_file_actions_addopen(&files, 1, "/dev/null", 1 /* O_WRONLY */, 0);
+  ::posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
   ::posix_spawn_file_actions_adddup2(&files, 1, 2);
   ::posix_spawn_file_actions_addclosefrom_np(&files, 3);
   ::posix_spawn_file_actions_addchdir_np(&files, "/");
@@ -67,7 +68,6 @@ void tell(int line, char what, int group) {
   *--at = what;
   (void)!::send(line, at, static_cast<size_t>(text + sizeof text - at), MSG_NOSIGNAL);
 }
-
 
 /// Ends with us where we end in order, so that nobody sees it afterwards.
 struct watched_life {
