@@ -432,8 +432,7 @@ bool session::is_written_elsewhere(const std::string& synthesizer) const {
 }
 
 void session::request_evaluation(node_number n) {
-  const auto& leader = state_.leader();
-  candidate_ptr anchor = n == 0 ? nullptr : leader ? leader->what : state_.root();
+  candidate_ptr anchor = state_.anchor_of(n);
   anchors_[n] = anchor ? anchor->id : "";
   open_since_.try_emplace(n, now_.steady_s);
   emit_durable(ask_evaluation{n, state_.attempt_of(n), state_.open().at(n).what, std::move(anchor), rng(state_.settings().seed, n / candidates_per_inputs, "inputs")()});

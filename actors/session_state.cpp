@@ -57,7 +57,7 @@ void session_state::on(const proposal_made& e) {
   auto n = tree_.add(parent, e.parents.size() < 2 ? no_node : e.parents[1]);
   tree_.at(n).island = static_cast<std::uint8_t>(e.island);
   tree_.at(n).memory = e.memory;
-  open_.emplace(n, open_proposal{nullptr, {}, e.synthesizer, e.prior, e.results_seen, e.unprimed});
+  open_.emplace(n, open_proposal{nullptr, nullptr, {}, e.synthesizer, e.prior, e.results_seen, e.unprimed});
   policy_->proposed(tree_, n);
 }
 
@@ -70,6 +70,7 @@ void session_state::on(const candidate_added& e) {
   node.status = node_status::waiting;
   tree_.index(e.number);
   open->second.what = std::make_shared<const candidate>(e.what);
+  open->second.anchor = leader_ ? leader_->what : nullptr;
   open->second.edge = e.edge.summary;
   open->second.single_step = e.edge.kind != "analytic" && e.edge.kind != "prior" && e.edge.kind != "crossover" && e.edge.kind != "model" && e.edge.kind != "fresh start";
   if (e.number == 0)
@@ -276,6 +277,15 @@ void session_state::on(const session_finished& e) {
 }
 
 std::uint32_t session_state::attempt_of(node_number n) const { return lives_ * attempts_per_life + tree_[n].attempts; }
+
+std::shared_ptr<const candidate> session_state::anchor_of(node_number n) const {
+  if (n == 0)
+    return nullptr;
+  const auto& first = open_.at(n).anchor;
+  if (first && std::any_of(former_.begin(), former_.end(), [&](const led& l) { return l.what == first; }))
+    return first;
+  return leader_ ? leader_->what : root_;
+}
 
 double session_state::spent_s() const { return spent_ms_ / 1e3; }
 

@@ -34,6 +34,7 @@ struct led {
 
 struct open_proposal {
   std::shared_ptr<const candidate> what; // null until it arrived
+  std::shared_ptr<const candidate> anchor; // the leader when it arrived
   std::string edge;
   std::string synthesizer;
   std::string prior;
@@ -112,6 +113,8 @@ public:
   /// Grows with each resume or restart: attempts of an earlier life are never current.
   [[nodiscard]] std::uint32_t lives() const { return lives_; }
   [[nodiscard]] std::uint32_t attempt_of(node_number n) const;
+  /// What an open proposal's candidate is timed against, null for the root: the leader when it arrived, so that an answer which outlived its session's scheduler still fits the question. Unless that was disqualified since.
+  [[nodiscard]] std::shared_ptr<const candidate> anchor_of(node_number n) const;
   [[nodiscard]] double spent_s() const; // wall time of earlier lives, from the log's own times
   [[nodiscard]] double cpu_s() const { return cpu_s_; }
   [[nodiscard]] std::size_t bytes() const;

@@ -28,6 +28,7 @@ constexpr std::size_t report_bytes = 8000, report_lines = 16, line_bytes = 200;
 constexpr std::size_t cases_kept = 2;            // the search's and one that verifies
 constexpr double search_budget_s = 6, verify_budget_s = 15;
 constexpr double check_share = 0.5;              // of an attempt's time: what is left is for timing
+constexpr double waiting_share = 0.5;            // of the same, for other processes that use the device
 
 std::string in_jail(const char* name) { return std::string("/work/") + name; }
 
@@ -84,10 +85,10 @@ struct described_device::attempt {
 };
 
 described_device::described_device(target_description what, compile_pool& compilers, pause_gate& compiling, double call_limit_s)
-    : what_(std::move(what)), compilers_(compilers), compiling_(compiling), call_limit_s_(call_limit_s), view_{what_.folders, what_.nodes}, jail_(defences_off()),
+    : what_(std::move(what)), compilers_(compilers), compiling_(compiling), call_limit_s_(call_limit_s),
+      hardware_(std::string(what_.emulated ? "emulated-" : "described-") + slug(what_.name) + "-" + digest_digits(what_)), view_{what_.folders, what_.nodes}, jail_(defences_off()), lock_(hardware_, {0}),
       secret_((std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()) {
   iterates_ = std::any_of(what_.run.begin(), what_.run.end(), [](const std::string& a) { return a.find("{iterations}") != a.npos; });
-  hardware_ = std::string(what_.emulated ? "emulated-" : "described-") + slug(what_.name) + "-" + digest_digits(what_);
 }
 
 result<void> described_device::begin(bool asks_elsewhere, bool compile_only) {
@@ -377,6 +378,12 @@ result<void> described_device::evaluate(const evaluate_work& what, const std::at
       return error{errc::interrupted, "cancelled"};
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+  if (!lock_.take(waiting_share * what.limit_s, cancelled) && lock_.trouble().empty())
+    e.log += "other processes used this device all the time: measured beside them\n";
+  const struct releasing {
+    device_lock& lock;
+    ~releasing() { lock.release(); }
+  } afterwards{lock_};
   e.stages.queued_s += now_s() - asked;
   KEVOLVE_TRY(cases, cases_of(what.subject, what.seed));
   attempt a{what, cancelled, e, *cases, built.artifact, std::move(anchors)};

@@ -6,6 +6,7 @@
 
 #include "node-agent/case_set.hpp"
 #include "node-agent/compile.hpp"
+#include "node-agent/device_lock.hpp"
 #include "protocol/message.hpp"
 #include "protocol/target_description.hpp"
 
@@ -69,6 +70,7 @@ private:
   jail_view view_;
   compile_jail jail_;                                    // of running: its users are not the compilers'
   std::mutex device_;                                    // held while one candidate is judged
+  device_lock lock_;                                     // the same between this host's processes: under device_
   std::map<std::string, std::unique_ptr<case_set>> cases_; // of one problem
   std::string problem_;
   rng secret_;

@@ -2,6 +2,7 @@
 
 #include "node-agent/compile.hpp"
 #include "node-agent/described_device.hpp"
+#include "node-agent/device_lock.hpp"
 #include "node-agent/diagnose.hpp"
 #include "node-agent/hardware.hpp"
 #include "node-agent/instruction_sets.hpp"
@@ -24,6 +25,7 @@
 #include <sched.h>
 #include <set>
 #include <unistd.h>
+#include <utility>
 
 namespace fs = std::filesystem;
 
@@ -32,6 +34,8 @@ namespace {
 
 constexpr double judge_silence_s = 600; // the oracle may think long over a large workload; a judge that died is seen at once
 constexpr double compile_only_s = 120;  // nvcc takes ten
+constexpr double waiting_share = 0.5;   // of an attempt's limit: for other processes that use these cores, before we measure beside them
+constexpr double waiting_to_calibrate_s = 120;
 constexpr std::size_t slots_of_baselines = 0; // baseline hosts live with the first judge only
 
 std::vector<int> usable_cores() {
@@ -110,6 +114,8 @@ private:
   pause_gate gate_;
   std::unique_ptr<compile_pool> compilers_;
   std::vector<std::unique_ptr<judge_link>> judges_;
+  std::vector<std::unique_ptr<device_lock>> locks_; // one for each judge
+  std::unique_ptr<neighbour_watch> neighbours_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<std::size_t> free_;
@@ -132,35 +138,29 @@ public:
   device(const device&) = delete;
   device& operator=(const device&) = delete;
   ~device() {
+    quiet(false);
+    lock().release();
     std::lock_guard lock(host_.mutex_);
     host_.free_.insert(slot_);
     host_.changed_.notify_all();
   }
   judge_link& judge() { return *host_.judges_[slot_]; }
-
-private:
-  host& host_;
-  std::size_t slot_ = 0;
-};
-
-/// Holds compilers still while it lives and is on.
-class quiet {
-public:
-  explicit quiet(pause_gate& gate) : gate_(gate) {}
-  quiet(const quiet&) = delete;
-  quiet& operator=(const quiet&) = delete;
-  ~quiet() { set(false); }
-  void set(bool on) {
-    if (on && !on_)
-      gate_.pause();
-    if (!on && on_)
-      gate_.resume();
-    on_ = on;
+  /// Waits until no other process uses these cores to judge; false where it would not end, or there is nothing to wait with.
+  bool alone(double patience_s, const std::atomic<bool>& cancelled) { return lock().take(patience_s, cancelled); }
+  /// Holds compilers still, ours and the neighbours', while it is on.
+  void quiet(bool on) {
+    if (on == std::exchange(quiet_, on))
+      return;
+    lock().measuring(on);
+    host_.neighbours_->our_own(on);
+    on ? host_.gate_.pause() : host_.gate_.resume();
   }
 
 private:
-  pause_gate& gate_;
-  bool on_ = false;
+  device_lock& lock() { return *host_.locks_[slot_]; }
+  host& host_;
+  std::size_t slot_ = 0;
+  bool quiet_ = false;
 };
 
 result<void> host::begin() {
@@ -194,10 +194,12 @@ result<void> host::begin() {
       setup.cores.push_back(cores[core]);
     setup.slot = i;
     setup.defences_off = settings_.off.bits();
+    locks_.push_back(std::make_unique<device_lock>("cpu", setup.cores));
     judges_.push_back(std::make_unique<judge_link>(settings_.executables / "kevolve-judge", setup));
     KEVOLVE_TRY_VOID(judges_.back()->start());
     free_.insert(i);
   }
+  neighbours_ = std::make_unique<neighbour_watch>(gate_, "cpu", cores);
   note_facts(nullptr);
   for (target_description& each : settings_.described) {
     if (std::any_of(described_.begin(), described_.end(), [&](const auto& other) { return other->description().on == each.on; }))
@@ -292,13 +294,15 @@ result<void> host::build(const evaluate_work& what, const std::atomic<bool>& can
 result<judge_verdict> host::judge(judge_evaluate& what, const std::atomic<bool>& cancelled, evaluation& e) {
   const double asked = now_s();
   device mine(*this, !what.baselines.empty());
+  const bool alone = mine.alone(waiting_share * what.limit_s, cancelled);
   e.stages.queued_s += now_s() - asked;
   if (cancelled)
     return error{errc::interrupted, "cancelled"};
+  if (!alone && locks_.front()->trouble().empty())
+    e.log += "other processes measured on these cores all the time: measured beside them\n";
   e.where.load = load_average();
-  quiet hush(gate_);
   what.number = mine.judge().next_number();
-  KEVOLVE_TRY(reply, mine.judge().ask(what, what.number, cancelled, judge_silence_s, [&](const std::string& stage) { hush.set(stage == "measuring"); }));
+  KEVOLVE_TRY(reply, mine.judge().ask(what, what.number, cancelled, judge_silence_s, [&](const std::string& stage) { mine.quiet(stage == "measuring"); }));
   if (auto* verdict = std::get_if<judge_verdict>(&reply))
     return std::move(*verdict);
   return error{errc::infrastructure, "the judge answered something else"};
@@ -422,8 +426,8 @@ result<host_roofs> host::roofs(bool afresh) {
     if (!built.good)
       return error{errc::configuration, "the calibration kernel does not compile: " + built.log.substr(0, 400)};
     device mine(*this, false);
-    quiet hush(gate_);
-    hush.set(true);
+    (void)mine.alone(waiting_to_calibrate_s, never);
+    mine.quiet(true);
     judge_probe ask{mine.judge().next_number(), {kernel.id, built.artifact.string()}, inputs, outputs, axes, 4};
     KEVOLVE_TRY(reply, mine.judge().ask(ask, ask.number, never, 60, [](const std::string&) {}));
     const auto* found = std::get_if<judge_probed>(&reply);
@@ -478,6 +482,8 @@ std::vector<std::pair<std::string, std::string>> host::self_test() {
   }
   for (const auto& each : described_)
     found.emplace_back("device " + to_string(each->description().on), each->description().name + ", " + each->standing());
+  found.emplace_back("one at a time", locks_.front()->trouble().empty() ? "processes of this host that measure on the same cores take turns, by " + locks_.front()->file().string()
+                                                                        : "MISSING: other processes may measure at the same time: " + locks_.front()->trouble());
   found.emplace_back("device slots", std::to_string(settings_.device_slots));
   found.emplace_back("compile slots", std::to_string(settings_.compile_slots));
   return found;

@@ -431,6 +431,37 @@ TEST_CASE("a paused session keeps its open proposals and asks for them when it i
   CHECK(w.of().state().results() == 30);
 }
 
+TEST_CASE("what is asked again after a death is timed against the same anchor, so that an answer which outlived it fits") {
+  std::size_t again = 0, led_by_another = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    world_settings how;
+    how.seed = seed;
+    how.slow_factor = 6;
+    world w(how, budget_of(40, policies[seed % 4], 8));
+    w.start();
+    for (std::uint64_t stop = 20; !w.ended; stop += 20) {
+      w.run(stop);
+      if (w.ended)
+        break;
+      w.kill(w.log.size());
+      w.resume();
+    }
+    std::map<node_number, std::string> asked;
+    std::string leader;
+    for (const auto& ask : w.evaluations) {
+      const std::string anchor = ask.anchor ? ask.anchor->id : "";
+      const auto [known, first] = asked.emplace(ask.number, anchor);
+      CHECK(known->second == anchor);
+      again += !first;
+      led_by_another += !first && anchor != leader;
+      if (first)
+        leader = anchor; // of the newest candidate
+    }
+  }
+  CHECK(again > 50);
+  CHECK(led_by_another > 5); // where asking against the leader of the moment would ask for something else
+}
+
 TEST_CASE("a cancelled session closes what is open and does not verify") {
   world w({}, budget_of(30));
   w.start();
