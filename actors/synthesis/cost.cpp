@@ -102,9 +102,13 @@ private:
       bytes += moves_by_step(n, v) ? b / steps : b;
     const bool spread = n.team >= 0 || how_.divided.contains(n.recurrence) || (n.parallel && (rows > 1 || n.split_reduction || n.blocked));
     const double rate = bytes < near_bytes ? near_rate * (spread ? threads : 1) : far_rate * (spread ? far_gain : 1) * prefetch_gain(n);
+    double sums_s = 0; // of threads' own rows of sums: zeroed, and added in the end
+    for (const auto& ph : n.phases)
+      for (const auto& st : ph.statements)
+        sums_s += st.carried ? 3 * bytes_of(st.value) / near_rate + start_s / 4 : 0;
     const double compute_s = cycles / cycles_per_s / (spread ? std::min(threads, std::max(1.0, rows)) : 1);
     const double memory_s = bytes / rate;
-    return steps * (std::max(compute_s, memory_s) + 0.3 * std::min(compute_s, memory_s)) + (spread ? start_s : 0);
+    return steps * (std::max(compute_s, memory_s) + 0.3 * std::min(compute_s, memory_s)) + sums_s + (spread ? start_s : 0);
   }
 
   /// A step of the loop around the nest touches its own part of the value.
@@ -153,6 +157,8 @@ private:
       const double loads = n.blocked->m + n.blocked->n / std::max(1.0, static_cast<double>(n.width));
       operations = std::max(1.0, loads / std::max(1.0, sums) * 2) + (sums < 8 ? 8 / std::max(1.0, sums) : 0); // short chains of few sums
     }
+    if (st.carried)
+      operations += 1.4; // its sum is loaded and stored
     double cycles = iterations * operations / lanes / operations_per_cycle;
     const bool reduced = v.kind == value::kind_t::reduce && ph.loops.size() > st.spatial;
     if (reduced && !n.blocked && !along_rows) {

@@ -533,7 +533,7 @@ bool can_vectorize(const program& p, const plan& how, const phase& ph, const std
     if ((v.type != dtype::float32 && v.type != dtype::bfloat16) || v.combine == combiner::argmax || v.combine == combiner::argmin || v.combine == combiner::any || v.combine == combiner::all)
       return false;
     const auto k = st.target.coefficient(loop);
-    if (!k || !(k->is(1) || k->is(0)))
+    if (!k || !(k->is(1) || (k->is(0) && !st.carried)))
       return false;
     bool ok = true;
     walk(st.body, [&](const expr& e) {

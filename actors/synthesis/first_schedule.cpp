@@ -1,5 +1,6 @@
 // The first schedules of a session: the root, and the compound one by rules of thumb.
 #include "actors/synthesis/blocks.hpp"
+#include "actors/synthesis/carried.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/propose.hpp"
 
@@ -70,6 +71,19 @@ bool fits_together(const outlook& o, const plan& how) {
   return std::any_of(how.teams.begin(), how.teams.end(), [](const team& t) { return !t.buffers.empty(); });
 }
 
+/// Sums of columns can ride along with rows, and the sums of each thread stay in its first cache.
+bool saves_a_pass(const outlook& o, plan how) {
+  constexpr double near_bytes = 16e3;
+  if (!carry_sums(*o.subject, how, "*").empty())
+    return false;
+  double bytes = 0;
+  for (const auto& n : how.nests)
+    for (const auto& ph : n.phases)
+      for (const auto& st : ph.statements)
+        bytes += st.carried ? elements(o, ph.loops) * static_cast<double>(size_of(o.subject->values[static_cast<std::size_t>(st.value)].type)) : 0;
+  return bytes <= near_bytes;
+}
+
 } // namespace
 
 schedule plain_schedule(const outlook& o) {
@@ -91,6 +105,8 @@ schedule analytic_schedule(const outlook& o) {
     if (x.kind == value::kind_t::map && x.outputs.empty() && expense(x.body) >= 4 && readers(p, static_cast<int>(v)) > 1 && why_not_inline(p, static_cast<int>(v)).empty())
       s = with(s, "keep", x.name);
   }
+  if (traffic(o) > prefetch_from_bytes && saves_a_pass(o, make_plan(p, s, o.compiler)))
+    s = with(s, "carry", "*");
   s = with(s, "vectorize", "*", {{"width", std::to_string(o.width)}});
   if (any_reduction(p))
     s = with(s, "accumulators", "*", {{"n", "4"}});

@@ -1,5 +1,6 @@
 #include "actors/synthesis/plan.hpp"
 #include "actors/synthesis/bounded.hpp"
+#include "actors/synthesis/carried.hpp"
 #include "actors/synthesis/emit.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/lower.hpp"
@@ -235,9 +236,10 @@ plan make_plan(const program& p, const schedule& s, const std::string& default_c
   out.taken = std::move(f.taken);
   std::vector<schedule_step> steps;
   std::copy_if(s.steps.begin(), s.steps.end(), std::back_inserter(steps), [](const schedule_step& step) { return !is_fusion_verb(step.verb); });
+  std::stable_partition(steps.begin(), steps.end(), [](const schedule_step& step) { return step.verb == "carry"; });    // before anything is said of the nests
   std::stable_partition(steps.begin(), steps.end(), [](const schedule_step& step) { return step.verb != "together"; }); // of nests as they are in the end
   for (const auto& step : steps) {
-    const auto why = step.verb == "together" ? put_together(out, step.subject) : apply_step(p, out, step);
+    const auto why = step.verb == "together" ? put_together(out, step.subject) : step.verb == "carry" ? carry_sums(p, out, step.subject) : apply_step(p, out, step);
     if (why.empty())
       out.taken.push_back(text_of(step));
     else

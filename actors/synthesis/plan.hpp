@@ -22,6 +22,7 @@ struct statement {
   expr_ref body;             // loads are in offset form: at[0] is the row-major offset (none for row scalars)
   std::size_t spatial = 0;
   index target;              // offset of the store
+  bool carried = false;      // a sum over the nest's rows: each adds to its thread's row of sums, at `target` (carried.hpp)
 };
 
 /// Integers that data give: the loop runs from the larger of 0 and `first` to the smaller of its extent and `last`. Null: no such bound.

@@ -1,4 +1,5 @@
 // Loop nests around rows: phases one after another inside the row, vectors along an inner loop or along the rows themselves.
+#include "actors/synthesis/carried.hpp"
 #include "actors/synthesis/print.hpp"
 
 #include <algorithm>
@@ -56,6 +57,8 @@ public:
             n = n * ph.loops[l].extent;
           out.buffers.push_back({v.name, c_type(v.type), n.text(), true});
         }
+    const auto sums = carried_rows(k_, n_);
+    out.buffers.insert(out.buffers.end(), sums.begin(), sums.end());
     row_vector_ = !n_.rows.empty() && n_.width > 0 && n_.rows.back().var.single_name() == n_.vector_loop;
     for (const auto& ph : n_.phases)
       row_vector_ = row_vector_ && can_vectorize(k_.subject, k_.how, ph, n_.vector_loop);
@@ -164,7 +167,8 @@ private:
         share += " collapse(" + std::to_string(n_.rows.size()) + ")";
       share += " nowait\n";
     }
-    std::string code = buffers_text(out, parallel || n_.team >= 0 || n_.recurrence >= 0) + share + inner;
+    const auto sums = carried_rows(k_, n_);
+    std::string code = buffers_text(out, parallel || n_.team >= 0 || n_.recurrence >= 0) + carried_begin(sums) + share + inner + carried_end(k_, n_, sums, parallel);
     if (streamed_)
       code += "#if defined(__SSE__)\n__builtin_ia32_sfence();\n#endif\n";
     const bool braces = parallel || !out.buffers.empty();
@@ -370,7 +374,7 @@ private:
     std::string open;
     std::string close;
     for (const auto& st : s.statements)
-      if (reduces(value_of(st)) && st.spatial == d) {
+      if (reduces(value_of(st)) && !st.carried && st.spatial == d) {
         open += declared(s, st);
         close += finished(s, st);
       }
@@ -489,6 +493,10 @@ private:
       }
       auto t = s.e->emit(st.body, depth);
       flush();
+      if (st.carried) {
+        code += added(s, st, t);
+        continue;
+      }
       if (v.kind == value::kind_t::map || v.kind == value::kind_t::state) {
         const bool read_again = s.statements.size() > 1;
         if (depth == 0) {
@@ -525,6 +533,16 @@ private:
         code += stored(s, st, text{(s.wide || carried_in_lanes(s)) && is_floating(v.type) ? "(" + k_.real + ")" + acc : acc, is_floating(v.type) ? text_type::real : text_type::integer, vector});
     }
     return code;
+  }
+
+  /// One row's part of a sum of columns.
+  std::string added(pass& s, const statement& st, const text& t) {
+    const auto& v = value_of(st);
+    const auto sums = v.name + "_sums", at = st.target.text();
+    if (s.width == 0)
+      return sums + "[" + at + "] += " + (is_floating(v.type) ? s.e->as_real(t) : t.code) + ";\n";
+    k_.used.vector("", s.width);
+    return "store(" + sums + " + " + at + ", load" + std::to_string(s.width) + "(" + sums + " + " + at + ") + " + s.e->as_vector(t) + ");\n";
   }
 
   std::string jammed_sums(pass& s, const std::vector<expr_ref>& bodies, std::size_t depth) {

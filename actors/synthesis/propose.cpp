@@ -1,5 +1,6 @@
 #include "actors/synthesis/propose.hpp"
 #include "actors/synthesis/blocks.hpp"
+#include "actors/synthesis/carried.hpp"
 #include "actors/synthesis/fusion.hpp"
 #include "actors/synthesis/learned.hpp"
 
@@ -39,6 +40,7 @@ public:
     for (const auto& n : how_.nests)
       nest_moves(n);
     team_moves();
+    carry_moves();
     store_moves();
     function_moves();
     flag_moves();
@@ -188,6 +190,14 @@ private:
       return add(without(from_, "together", "*"), "together", "nests apart", "each nest divides its own loops among the threads", when(0.5, 0.5, 2));
     if (how_.nests.size() > 1)
       step("together", "*", {}, "what passes from one nest to the next stays in the cache of the thread that computed it", when(5, 2, 2));
+  }
+
+  void carry_moves() {
+    if (has(from_, "carry", "*"))
+      return add(without(from_, "carry", "*"), "carry", "sums apart", "sums of columns in strips keep their sums in registers", when(0.5, 1, 1));
+    auto carried = how_;
+    if (has(from_, "rows", "*") && carry_sums(p_, carried, "*").empty())
+      step("carry", "*", {}, "sums of columns can ride in the pass that goes through the same rows: everything is read once less", when(5, 1, 2));
   }
 
   void store_moves() {

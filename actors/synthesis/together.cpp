@@ -37,10 +37,12 @@ std::optional<nest> with_outermost(const nest& n, const index& extent) {
   return split;
 }
 
-/// Steps follow each other. Loops that data bound name the outermost loop in their bounds; a product that asks whether a whole tensor is finite asks once, not each iteration.
+/// Steps follow each other. Loops that data bound name the outermost loop in their bounds; sums that are carried along end with all their rows; a product that asks whether a whole tensor is finite asks once, not each iteration.
 bool stays_alone(const nest& n) {
   const auto product = n.blocked ? loops_of_product(n) : std::nullopt;
-  return n.recurrence >= 0 || (product && !product->finite.empty()) || std::any_of(n.phases.begin(), n.phases.end(), [](const phase& ph) { return !ph.bounds.empty(); });
+  return n.recurrence >= 0 || (product && !product->finite.empty()) || std::any_of(n.phases.begin(), n.phases.end(), [](const phase& ph) {
+           return !ph.bounds.empty() || std::any_of(ph.statements.begin(), ph.statements.end(), [](const statement& st) { return st.carried; });
+         });
 }
 
 /// What a run of nests computes, and how much of each value belongs to one iteration of the loop around.

@@ -396,6 +396,31 @@ void views(std::vector<operator_definition>& out) {
   f.input("x", ab, dtype::float64);
   f.output(f.op("aten.exp.default", {{"self", tensor("x")}}, ab, dtype::float64));
   out.push_back(f.done());
+  // Sums of columns that can ride along with rows: what a row's own sum is needed for, plain ones, over two dimensions, of integers and of bfloat16.
+  const auto column_sums = [&](builder& at, const std::string& of, std::initializer_list<std::int64_t> over, std::vector<std::string> shape, dtype type = dtype::float32) {
+    at.output(at.op("aten.sum.dim_IntList", {{"self", tensor(of)}, {"dim", integers(over)}, {"keepdim", boolean(false)}, {"dtype", none()}}, std::move(shape), type));
+  };
+  builder gr("rows_with_column_sums");
+  gr.input("x", ab), gr.input("y", ab);
+  const auto row_mean = gr.op("aten.mean.dim", {{"self", tensor("x")}, {"dim", integers({-1})}, {"keepdim", boolean(true)}}, {"A", "1"});
+  const auto centred = gr.op("aten.sub.Tensor", {{"self", tensor("x")}, {"other", tensor(row_mean)}, {"alpha", integer(1)}}, ab);
+  const auto scaled = gr.op("aten.mul.Tensor", {{"self", tensor(centred)}, {"other", tensor("y")}}, ab);
+  gr.output(gr.op("aten.tanh.default", {{"self", tensor(scaled)}}, ab));
+  column_sums(gr, scaled, {0}, {"B"});
+  column_sums(gr, "y", {0}, {"B"});
+  out.push_back(gr.done());
+  builder deep("deep_rows_with_column_sums", {{"C", 37}});
+  deep.input("x", {"3", "A", "C"});
+  deep.output(deep.op("aten.relu.default", {{"self", tensor("x")}}, {"3", "A", "C"}));
+  column_sums(deep, "x", {0, 1}, {"C"});
+  out.push_back(deep.done());
+  builder whole("integer_rows_with_column_sums");
+  whole.input("x", ab, dtype::int64), whole.input("h", ab, dtype::bfloat16);
+  whole.output(whole.op("aten.abs.default", {{"self", tensor("x")}}, ab, dtype::int64));
+  whole.output(whole.op("aten.relu.default", {{"self", tensor("h")}}, ab, dtype::bfloat16));
+  column_sums(whole, "x", {0}, {"B"}, dtype::int64);
+  column_sums(whole, "h", {0}, {"B"}, dtype::bfloat16);
+  out.push_back(whole.done());
   // Sizes that fill vectors, tiles and chunks, with rests.
   builder wide("wide_rows", {{"C", 215}});
   wide.input("x", {"A", "C"});

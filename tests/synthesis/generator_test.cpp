@@ -166,6 +166,21 @@ TEST_CASE("nests go together where each hands on only what the same iteration co
   CHECK(skipped.size() == 1);
 }
 
+TEST_CASE("sums of columns ride along with the rows that an earlier nest goes through") {
+  const std::string tuned = "vectorize(*, width=16); parallel(*)";
+  std::vector<std::string> skipped;
+  CHECK(count_of(printed("rows_with_column_sums", "fuse(*); rows(*); " + tuned), "#pragma omp parallel\n") == 2);
+  const auto carried = printed("rows_with_column_sums", "fuse(*); rows(*); carry(*); " + tuned, &skipped);
+  CHECK(skipped.empty());
+  CHECK(count_of(carried, "#pragma omp parallel\n") == 1);
+  CHECK(count_of(carried, "#pragma omp barrier\n") == 1);
+  CHECK(count_of(printed("deep_rows_with_column_sums", "rows(*); carry(*); " + tuned, &skipped), "#pragma omp barrier\n") == 1);
+  CHECK(skipped.empty());
+  CHECK(count_of(printed("integer_rows_with_column_sums", "rows(*); carry(*); " + tuned), "#pragma omp barrier\n") == 1);
+  printed("attention", "fuse(*); rows(*); carry(*)", &skipped); // a product's sums are no columns of its rows
+  CHECK(skipped.size() == 1);
+}
+
 TEST_CASE("a transposed convolution is a packed product where its weights are finite, and asks whether they are") {
   const std::string blocks = "vectorize(*, width=16); parallel(*); register_block(*, m=3, n=16)";
   std::vector<std::string> skipped;

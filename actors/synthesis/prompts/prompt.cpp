@@ -181,7 +181,7 @@ std::string printed(const section& s) { return "## " + s.title + "\n\n" + s.text
 } // namespace
 
 const char* const schedule_language_text = R"(A list of steps `verb(subject, parameter=value); …`. A subject is `*` (wherever it applies), a value's name in the traced graph, or a loop's name (its axis).
-fuse(*): element-wise values are computed inside their readers. rows(*): readers join the nest of what they read, row by row. split(value): undoes it.
+fuse(*): element-wise values are computed inside their readers. rows(*): readers join the nest of what they read, row by row. split(value): undoes it. carry(*): sums of columns are added up in the pass of a nest over the same rows.
 vectorize(*, width=16), accumulators(*, n=4), unroll(*, factor=4), parallel(*, grain=0), prefetch(*, rows=1), stream_stores(*).
 Products: register_block(*, m=8, n=2, width=16), cache_block(*, mc=96, nc=512, kc=256), share(*, among=rows). together(*): one outer loop around nests in a row.
 approximate(exp), flag(-mprefer-vector-width=512). A step that does not apply is skipped.
