@@ -1,6 +1,7 @@
 #include "actors/dispatch_logic.hpp"
 
 #include "protocol/check.hpp"
+#include "protocol/host_selection.hpp"
 #include "protocol/target_description.hpp"
 
 #include <algorithm>
@@ -39,7 +40,7 @@ std::string kind_of(const submit& s) {
       kind += "\nnot " + agent;
     return kind;
   }
-  return (is_compiled_by_us(s) ? "compiler\n" : "\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
+  return s.label + (is_compiled_by_us(s) ? "\ncompiler\n" : "\n\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
 /// What orders owners who wait in a line; `share` has what its owner had, and when it was served last.
@@ -312,10 +313,10 @@ bool dispatcher::is_compiled_for(const agent_state& a, const device_description&
 bool dispatcher::can_run(const agent_state& a, const submit& what) const {
   const auto has = [](const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); };
   if (!what.writer.empty())
-    return has(a.writers, what.writer) && (what.label.empty() || what.label == "any" || what.label == a.name || has(a.labels, what.label)) && !has(what.avoid, a.name) && (!what.in_pieces || a.pieces);
+    return has(a.writers, what.writer) && selects(what.label, a.name, a.labels) && !has(what.avoid, a.name) && (!what.in_pieces || a.pieces);
   if (!what.toolchain.empty())
     return a.machine == what.machine && a.libc <= what.libc && std::any_of(a.toolchains.begin(), a.toolchains.end(), [&](const std::string& has) { return is_toolchain(has, what.toolchain); });
-  if ((is_compiled_by_us(what) && !has_compiler(a)) || (what.in_pieces && !a.pieces))
+  if ((is_compiled_by_us(what) && !has_compiler(a)) || (what.in_pieces && !a.pieces) || !selects(what.label, a.name, a.labels))
     return false;
   return !what.needs_device || std::any_of(a.devices.begin(), a.devices.end(), [&](const device_description& d) {
     return fits(d, what) && (!what.needs_compiler || !is_described(d.hardware) || is_compiled_for(a, d));
@@ -580,12 +581,9 @@ bool dispatcher::serves(const submit& like) const {
   return std::any_of(agents_.begin(), agents_.end(), [&](const auto& a) { return !a.second.draining && can_run(a.second, like); });
 }
 
-bool dispatcher::serves(const std::string& agent, const target& on, const std::string& hardware) const {
-  submit asked;
-  asked.on = on;
-  asked.hardware = hardware;
+bool dispatcher::serves(const std::string& agent, const submit& like) const {
   const auto a = agents_.find(agent);
-  return a != agents_.end() && can_run(a->second, asked);
+  return a != agents_.end() && can_run(a->second, like);
 }
 
 bool dispatcher::has_compiler(const std::string& agent) const {

@@ -52,7 +52,7 @@ struct submit {
   std::string machine = {};           // what that agent's programs are: "x86_64", with a glibc of at most `libc`
   std::uint32_t libc = 0;
   std::string writer = {};            // a synthesizer's name: the task is to write a candidate as that one
-  std::string label = {};             // of agents that may; "" or "any": all
+  std::string label = {};             // agents that may, by protocol/host_selection.hpp; "" or "any": all
   std::vector<std::string> avoid = {}; // agents, by name, that may not: they failed at it
   bool paid = false;                  // what it costs is reserved before it is leased: nothing is permitted yet
   bool under_way = false;             // paid: it was leased in an earlier life of ours; whoever has it is waited for
@@ -117,7 +117,7 @@ public:
   /// Somebody who is not draining, and can compile or have it compiled, serves this target.
   [[nodiscard]] bool serves(const target& on, const std::string& hardware = {}) const;
   /// This agent does, draining or not.
-  [[nodiscard]] bool serves(const std::string& agent, const target& on, const std::string& hardware) const;
+  [[nodiscard]] bool serves(const std::string& agent, const submit& like) const;
   /// Somebody who is not draining can run a task like this one.
   [[nodiscard]] bool serves(const submit& like) const;
   /// This agent compiles, or somebody is there who compiles for it.

@@ -242,17 +242,18 @@ void dispatch_shell::answer_seekers() {
     return true;
   });
   std::erase_if(seekers_, [&](looking& each) {
+    dispatch::submit asks;
+    asks.on = each.what.on;
+    asks.hardware = each.what.hardware;
+    asks.label = each.what.hosts;
     for (const auto& [agent, told] : agents_)
       for (const auto& device : told.devices)
-        if (fits(device, each.what.on, each.what.hardware) && logic_.serves(agent, each.what.on, each.what.hardware)) {
+        if (fits(device, asks.on, asks.hardware) && logic_.serves(agent, asks)) {
           each.what.answer->set_value(device);
           return true;
         }
     if (now_s() < each.until_s)
       return false;
-    dispatch::submit asks;
-    asks.on = each.what.on;
-    asks.hardware = each.what.hardware;
     each.what.answer->set_value(error{errc::no_agent, why_unserved(asks)});
     return true;
   });
@@ -261,8 +262,12 @@ void dispatch_shell::answer_seekers() {
 std::string dispatch_shell::served() const {
   std::string all;
   for (const auto& [agent, told] : agents_)
-    for (const auto& device : told.devices)
-      all += (all.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, device.on, device.hardware) ? ")" : ", which has no compiler, and no agent compiles for it)");
+    for (const auto& device : told.devices) {
+      dispatch::submit like;
+      like.on = device.on;
+      like.hardware = device.hardware;
+      all += (all.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, like) ? ")" : ", which has no compiler, and no agent compiles for it)");
+    }
   return all.empty() ? "nothing" : all;
 }
 
@@ -270,7 +275,7 @@ std::string dispatch_shell::served() const {
 std::string dispatch_shell::why_unserved(const dispatch::submit& what) const {
   if (!what.writer.empty())
     return "no agent writes as '" + what.writer + "'" + (what.label.empty() || what.label == "any" ? "" : " on '" + what.label + "'");
-  return "no agent serves " + to_string(what.on) + (what.hardware.empty() ? "" : " on " + what.hardware) + "; served: " + served();
+  return "no agent" + (what.label.empty() ? "" : " of '" + what.label + "'") + " serves " + to_string(what.on) + (what.hardware.empty() ? "" : " on " + what.hardware) + "; served: " + served();
 }
 
 void dispatch_shell::explain(explain_waiting& what) const {

@@ -228,6 +228,7 @@ struct agent_unreachable {
 struct find_device {
   target on;
   std::string hardware; // "": any
+  std::string hosts;    // agents that may, by protocol/host_selection.hpp
   double within_s = 10;
   std::shared_ptr<std::promise<result<device_description>>> answer;
 };

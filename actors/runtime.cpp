@@ -98,7 +98,7 @@ public:
   }
 
   result<session_id> submit(problem subject, target on, session_settings settings) override {
-    KEVOLVE_TRY(device, find(on, ""));
+    KEVOLVE_TRY(device, find(on, "", settings.hosts));
     auto record = std::make_shared<session_record>();
     auto& opening = record->opening;
     opening.session = new_session_id(subject.op.name);
@@ -130,7 +130,7 @@ public:
     auto record = std::make_shared<session_record>();
     record->session = session;
     record->opening = *opening;
-    KEVOLVE_TRY(device, find(opening->on, opening->hardware));
+    KEVOLVE_TRY(device, find(opening->on, opening->hardware, opening->settings.hosts));
     KEVOLVE_TRY_VOID(add_leaders(*record));
     KEVOLVE_TRY_VOID(add_priors_of(events, *record));
     record->log = std::move(events);
@@ -198,13 +198,13 @@ private:
     return {};
   }
 
-  result<device_description> find(const target& on, const std::string& hardware) {
+  result<device_description> find(const target& on, const std::string& hardware, const std::string& hosts) {
     auto promise = std::make_shared<std::promise<result<device_description>>>();
     auto answer = promise->get_future();
     auto dispatcher = address_->get();
     if (!dispatcher)
       return error{errc::infrastructure, "the dispatcher does not run"};
-    caf::anon_send(dispatcher, find_device{on, hardware, parts_.agent_wait_s, std::move(promise)});
+    caf::anon_send(dispatcher, find_device{on, hardware, hosts, parts_.agent_wait_s, std::move(promise)});
     if (answer.wait_for(std::chrono::duration<double>(parts_.agent_wait_s + 5)) != std::future_status::ready)
       return error{errc::infrastructure, "the dispatcher did not answer"};
     return answer.get();

@@ -327,6 +327,7 @@ evaluator_actor session_shell::spawn_evaluator(std::string task, node_number num
   evaluator_parts parts;
   parts.task = {std::move(task), opening.session, 2 * opening.settings.priority + (purpose == evaluation_purpose::verification ? 1 : 0), opening.on,
                 opening.hardware, what.limit_s, true, opening.settings.user};
+  parts.task.label = opening.settings.hosts;
   parts.number = number;
   parts.attempt = attempt;
   parts.purpose = purpose;

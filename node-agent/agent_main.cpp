@@ -7,6 +7,7 @@
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "protocol/host_selection.hpp"
 #include "scheduler/host_models.hpp"
 #include "scheduler/target_description.hpp"
 
@@ -87,7 +88,7 @@ int main(int argc, char** argv) {
   app.add_option("--models", writes.file, "models that write candidates on this host: [llm.providers.X] and [[llm.models]] as in config.toml; their keys stay here")->type_name("FILE.toml");
   app.add_flag("--generator", writes.generator, "the generator writes on this host, too");
   app.add_option("--writing-slots", writing_slots, "candidates that they write at once")->type_name("N")->check(CLI::Range(1, 256))->capture_default_str();
-  app.add_option("--label", labels, "what sessions may choose this agent by (--synthesizer NAME@LABEL), besides its name; may be given again")->type_name("LABEL")->expected(1)->take_all();
+  app.add_option("--label", labels, "what sessions may choose this agent by (--target TARGET@LABEL, --synthesizer NAME@LABEL), besides its name; may be given again")->type_name("LABEL")->expected(1)->take_all();
   CLI11_PARSE(app, argc, argv);
 
   // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
@@ -105,6 +106,9 @@ int main(int argc, char** argv) {
     return failed(key.error());
   if (key->role != key_role::agent)
     return failed({errc::configuration, "key file '" + key_path + "': it is a " + std::string(to_string(key->role)) + "'s, expected an agent's"});
+  for (const std::string& label : labels)
+    if (auto good = check_label(label); !good)
+      return failed(good.error());
   agent::host_settings settings;
   const char* home = std::getenv("HOME");
   settings.cache = !cache.empty() ? cache : std::string(home && *home ? home : "/tmp") + "/.cache/kevolve-agent";

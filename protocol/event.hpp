@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -68,6 +70,7 @@ struct session_settings {
   ensemble_kind ensemble = ensemble_kind::weights;
   bool adaptive_injection = false; // p follows each node's stagnation and what priors did in this session; `injection` is where it begins
   std::vector<std::string> written_on; // of `synthesizers`, in their order: the label of agents that it writes on, "any" for all; "", or empty: the scheduler's own, where it has it
+  std::string hosts;               // agents that may evaluate, by host_selection.hpp; "": all that have the device
 
   friend bool operator==(const session_settings&, const session_settings&) = default;
 };
@@ -211,45 +214,37 @@ using event = std::variant<session_opened, proposal_made, candidate_added, propo
 /// The tag on disk, by the variant's index; never reordered, only appended.
 std::string_view kind_of(const event& e) noexcept;
 
+/// How many of its fields are written: those that no one set and that came later are left out, so that older settings keep their bytes.
+inline std::size_t written_fields(const session_settings& x) {
+  if (!x.hosts.empty())
+    return 20;
+  if (!x.written_on.empty())
+    return 19;
+  if (x.adaptive_injection)
+    return 18;
+  if (x.ensemble != ensemble_kind::weights)
+    return 17;
+  return x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 ? 11 : 16;
+}
+
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
+  const auto all = std::tuple(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed), f.field("evaluations", x.evaluations), f.field("time_s", x.time_s),
+                              f.field("goal", x.goal), f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection), f.field("baselines", x.baselines),
+                              f.field("scale", x.scale), f.field("weights", x.weights), f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                              f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection), f.field("written_on", x.written_on),
+                              f.field("hosts", x.hosts));
+  const auto first = [&]<std::size_t... I>(std::index_sequence<I...>) { return f.object(x).fields(std::get<I>(all)...); };
   if constexpr (!Inspector::is_loading)
-    if (x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 && x.ensemble == ensemble_kind::weights && !x.adaptive_injection && x.written_on.empty()) // as it was before there were any of them
-      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
-                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
-                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                                f.field("baselines", x.baselines), f.field("scale", x.scale));
-  if constexpr (!Inspector::is_loading)
-    if (x.ensemble == ensemble_kind::weights && !x.adaptive_injection && x.written_on.empty()) // as it was before anything else could choose
-      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
-                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
-                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
-                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                                f.field("priority", x.priority));
-  if constexpr (!Inspector::is_loading)
-    if (!x.adaptive_injection && x.written_on.empty()) // as it was while p stood still
-      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
-                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
-                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
-                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                                f.field("priority", x.priority), f.field("ensemble", x.ensemble));
-  if constexpr (!Inspector::is_loading)
-    if (x.written_on.empty()) // as it was while all was written in the scheduler
-      return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
-                                f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
-                                f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                                f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
-                                f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                                f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection));
-  return f.object(x).fields(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed),
-                            f.field("evaluations", x.evaluations), f.field("time_s", x.time_s), f.field("goal", x.goal),
-                            f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection),
-                            f.field("baselines", x.baselines), f.field("scale", x.scale), f.field("weights", x.weights),
-                            f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                            f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection),
-                            f.field("written_on", x.written_on));
+    switch (written_fields(x)) {
+      case 11: return first(std::make_index_sequence<11>());
+      case 16: return first(std::make_index_sequence<16>());
+      case 17: return first(std::make_index_sequence<17>());
+      case 18: return first(std::make_index_sequence<18>());
+      case 19: return first(std::make_index_sequence<19>());
+      default: break;
+    }
+  return first(std::make_index_sequence<20>());
 }
 template <class Inspector>
 bool inspect(Inspector& f, synthesizer_record& x) {

@@ -127,6 +127,8 @@ std::string session_answer(const session_account& of, const report_facts& facts)
   answer["operator"] = of.opening.subject.op.name;
   answer["target"] = to_string(of.opening.on);
   answer["hardware"] = of.opening.hardware;
+  if (!of.opening.settings.hosts.empty())
+    answer["hosts"] = of.opening.settings.hosts;
   if (of.verified && of.verified->what.where.device.find("described by") != std::string::npos)
     answer["device"] = of.verified->what.where.device;
   answer["seed"] = of.opening.settings.seed;

@@ -60,7 +60,7 @@ private:
 
   /// Options that decide how a session searches, wherever it runs.
   void add_search_settings(CLI::App& of) {
-    setting(of, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]")->type_name("TARGET");
+    setting(of, "--target", "target", "cpu|cuda|hip|mtia[/arch[/language]]; of a scheduler also @HOSTS: labels and names of agents, as in cpu@rack1,!spot|big")->type_name("TARGET");
     setting(of, "--synthesizer", "synthesizer", "who writes candidates: generator, or models by their names in the config.toml of the host that searches or at an agent of its scheduler, joined by commas; NAME@LABEL: on agents of that label or name (any: all)")->type_name("NAME");
     setting(of, "--ensemble", "ensemble", "how several synthesizers share a tree: weights (or in turn), or bandit (by gains for their cost)")->type_name("HOW");
     setting(of, "--policy", "policy", "how the next tree node is chosen: greedy, mcts or evolve")->type_name("NAME");

@@ -1,4 +1,5 @@
 // kevolve optimize: SPEC -> problem -> session -> report. Reads as its steps: resolve, start what forks, open the store, search, report.
+#include "protocol/host_selection.hpp"
 #include "protocol/trace_format.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/commands.hpp"
@@ -49,7 +50,7 @@ namespace {
 std::vector<writer_description> offers_of(const std::vector<agent_status>& agents, const std::string& name, const std::string& label) {
   std::vector<writer_description> found;
   for (const agent_status& a : agents)
-    if (label.empty() || label == "any" || label == a.name || std::find(a.labels.begin(), a.labels.end(), label) != a.labels.end())
+    if (selects(label, a.name, a.labels))
       for (const writer_description& w : a.writers)
         if (w.name == name)
           found.push_back(w);

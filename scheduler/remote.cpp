@@ -1,5 +1,6 @@
 // Commands to a running scheduler: submit, and what sessions and agents do with --scheduler. Each is one request; waiting is asking again.
 #include "actors/client_port.hpp"
+#include "protocol/host_selection.hpp"
 #include "scheduler/commands.hpp"
 #include "scheduler/quantity.hpp"
 #include "scheduler/single_host.hpp"
@@ -163,7 +164,7 @@ std::vector<std::string> expanded(const std::vector<std::string>& specs) {
 }
 
 result<int> make_standing(context& in, const remote_scheduler& at, const submit_options& options) {
-  KEVOLVE_TRY(on, target_from_string(in.configured.target));
+  KEVOLVE_TRY(where, selected_target_from_string(in.configured.target));
   std::map<std::string, double> weights;
   if (!options.weights.empty()) {
     KEVOLVE_TRY(read, read_weights(options.weights));
@@ -173,12 +174,13 @@ result<int> make_standing(context& in, const remote_scheduler& at, const submit_
   for (const std::string& spec : expanded(options.specs)) {
     KEVOLVE_TRY(subject, subject_of(in, spec, options.workloads));
     KEVOLVE_TRY(chosen, session_settings_of(in.configured, in.configured.baselines));
+    chosen.hosts = where.hosts;
     if (in.configured.origin.find("time")->second == "default")
       chosen.time_s = 0; // the scheduler's own, for standing sessions
     const auto given = weights.find(subject.op.name);
     const double weight = given == weights.end() ? options.weight : given->second;
     const std::string name = subject.op.name;
-    KEVOLVE_TRY(text, at.ask("stand", in.configured.target == "cpu" ? "" : in.configured.target, submission{std::move(subject), on, std::move(chosen), weight}));
+    KEVOLVE_TRY(text, at.ask("stand", in.configured.target == "cpu" ? "" : in.configured.target, submission{std::move(subject), where.on, std::move(chosen), weight}));
     in.out.note(fmt::format("standing: {}, weight {}", name, weight));
     answers.push_back(object::parse(text, nullptr, false));
   }
@@ -204,13 +206,14 @@ result<int> submit(context& in, const submit_options& options) {
   KEVOLVE_TRY(at, remote_scheduler::of(in));
   if (options.standing)
     return make_standing(in, at, options);
-  KEVOLVE_TRY(on, target_from_string(in.configured.target));
+  KEVOLVE_TRY(where, selected_target_from_string(in.configured.target));
   object answers = object::array();
   std::vector<std::string> sessions;
   for (const std::string& spec : options.specs) {
     KEVOLVE_TRY(subject, subject_of(in, spec, options.workloads));
     KEVOLVE_TRY(chosen, session_settings_of(in.configured, in.configured.baselines));
-    KEVOLVE_TRY(text, at.ask("submit", "", submission{std::move(subject), on, std::move(chosen)}));
+    chosen.hosts = where.hosts;
+    KEVOLVE_TRY(text, at.ask("submit", "", submission{std::move(subject), where.on, std::move(chosen)}));
     object answer = object::parse(text, nullptr, false);
     sessions.push_back(text_at(answer, "session"));
     in.out.note(fmt::format("session {}: {}", sessions.back(), text_at(answer, "operator")));

@@ -6,6 +6,7 @@
 #include "actors/runtime.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "protocol/host_selection.hpp"
 #include "scheduler/policy_file.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/cluster_keys.hpp"
@@ -274,6 +275,8 @@ private:
       KEVOLVE_TRY_VOID(memory_.health()); // an answer must not wait for as long as the disk is full
     if (asked.session) {
       KEVOLVE_TRY_VOID(check_problem(asked.session->subject));
+      if (!asked.session->settings.hosts.empty())
+        KEVOLVE_TRY_VOID(check_hosts(asked.session->settings.hosts));
       KEVOLVE_TRY(agents, engine_.agents());
       KEVOLVE_TRY_VOID(take_models(asked.session->settings, in_.models, agents)); // names, weights and limits are the scheduler's, or an agent's
     }

@@ -38,13 +38,13 @@ struct standing_item {
 /// whose device or toolchain has changed since, counts as promising; after sessions without a gain it rests, twice as long each time: 0.
 double worth_of(const standing_item& item, const std::string& facts, std::int64_t now_ms);
 
-/// The name of the one to go on with; empty: all rest. `facts(target)`: what serves it now; "": nobody does.
+/// The name of the one to go on with; empty: all rest. `facts(submission)`: what serves it now; "": nobody does.
 template <class Facts>
 std::string next_of(const std::vector<standing_item>& items, std::int64_t now_ms, Facts facts) {
   std::string best;
   double most = 0;
   for (const standing_item& item : items)
-    if (const std::string here = facts(item.what.on); !here.empty())
+    if (const std::string here = facts(item.what); !here.empty())
       if (const double worth = worth_of(item, here, now_ms); worth > most) {
         most = worth;
         best = item.name;

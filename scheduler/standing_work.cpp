@@ -1,5 +1,6 @@
 #include "scheduler/standing_work.hpp"
 
+#include "protocol/host_selection.hpp"
 #include "scheduler/account.hpp"
 
 #include <fmt/format.h>
@@ -16,13 +17,14 @@ constexpr std::int64_t wait_after_trouble_ms = 30'000;
 
 } // namespace
 
-std::string standing_work::facts_of(const target& on) {
+std::string standing_work::facts_of(const submission& what) {
+  const target& on = what.on;
   auto agents = of_.engine.agents();
   if (!agents)
     return "";
   for (const agent_status& a : *agents)
     for (const device_description& d : a.devices)
-      if (!a.draining && a.served && d.on.platform == on.platform && (on.architecture.empty() || d.on.architecture == on.architecture) &&
+      if (!a.draining && a.served && selects(what.settings.hosts, a.name, a.labels) && d.on.platform == on.platform && (on.architecture.empty() || d.on.architecture == on.architecture) &&
           (on.language.empty() || d.on.language.empty() || d.on.language == on.language))
         return d.hardware + "; " + d.facts;
   return "";
@@ -38,7 +40,7 @@ bool standing_work::adopt(const session_id& session) {
   std::lock_guard lock(mutex_);
   for (const standing_item& item : list_.items())
     if (!going_ && item.what.subject.op.name == opened->subject.op.name)
-      going_ = going{item.name, session, true, facts_of(item.what.on), opened->at_ms};
+      going_ = going{item.name, session, true, facts_of(item.what), opened->at_ms};
   return true; // one whose item is gone stays as it is
 }
 
@@ -76,7 +78,7 @@ void standing_work::tick(bool others, std::int64_t now_ms) {
 }
 
 void standing_work::begin(std::int64_t now_ms) {
-  const std::string name = next_of(list_.items(), now_ms, [this](const target& on) { return facts_of(on); });
+  const std::string name = next_of(list_.items(), now_ms, [this](const submission& what) { return facts_of(what); });
   const standing_item* item = name.empty() ? nullptr : list_.find(name);
   if (!item)
     return;
@@ -85,7 +87,7 @@ void standing_work::begin(std::int64_t now_ms) {
   settings.seed = std::random_device{}();
   settings.user = user;
   settings.priority = priority;
-  const std::string facts = facts_of(item->what.on);
+  const std::string facts = facts_of(item->what);
   auto session = of_.engine.submit(item->what.subject, item->what.on, std::move(settings));
   if (!session) {
     if (session.error().code != errc::no_agent)
@@ -131,7 +133,7 @@ nlohmann::ordered_json standing_work::shown(std::int64_t now_ms) {
   auto rows = nlohmann::ordered_json::array();
   for (const standing_item& item : list_.items()) {
     const standing_progress& p = item.so_far;
-    const std::string facts = facts_of(item.what.on);
+    const std::string facts = facts_of(item.what);
     rows.push_back({{"name", item.name}, {"target", to_string(item.what.on)}, {"weight", item.weight}, {"by", item.by}, {"sessions", p.sessions}, {"seconds", p.seconds},
                     {"speedup", p.speedup}, {"roofline_fraction", p.roofline_fraction}, {"without_gain", p.without_gain},
                     {"worth", facts.empty() ? 0.0 : worth_of(item, facts, now_ms)},

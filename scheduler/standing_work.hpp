@@ -45,7 +45,7 @@ private:
     std::string facts;
     std::int64_t since_ms = 0;
   };
-  std::string facts_of(const target& on);
+  std::string facts_of(const submission& what);
   void begin(std::int64_t now_ms);
   void conclude(std::int64_t now_ms);
 

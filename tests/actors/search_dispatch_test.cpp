@@ -189,6 +189,39 @@ TEST_CASE("work goes to agents that can run it, and waits for one otherwise") {
   CHECK(only<grant>(d.step(tracing, 1)).size() == 1);
 }
 
+TEST_CASE("an agent is asked to drain once, and nobody who is not there") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  CHECK(d.step(drain{"nobody"}, 0).empty());
+  CHECK(only<ask_drain>(d.step(drain{"x"}, 0)).size() == 1);
+  CHECK(d.step(drain{"x"}, 0).empty());
+  CHECK_FALSE(d.serves(cpu));
+}
+
+TEST_CASE("work goes to agents whose names and labels its session asks for") {
+  dispatcher d;
+  auto labelled = [](std::string name, std::vector<std::string> labels) {
+    auto h = agent_of(std::move(name), 4);
+    h.what.labels = std::move(labels);
+    return h;
+  };
+  auto asking = [](std::string task, std::string hosts) {
+    auto t = task_of(std::move(task));
+    t.label = std::move(hosts);
+    return t;
+  };
+  (void)d.step(labelled("x", {"rack1", "spot"}), 0);
+  CHECK(only<grant>(d.step(asking("a", "rack1,!spot"), 0)).empty());
+  CHECK_FALSE(d.serves(asking("", "rack1,!spot")));
+  CHECK(only<grant>(d.step(asking("b", "!rack1|spot"), 0)).size() == 1);
+  CHECK(only<grant>(d.step(asking("c", "x"), 0)).size() == 1);
+  CHECK(only<grant>(d.step(task_of("d"), 0)).size() == 1); // not blocked by what waits in front of it
+  const auto granted = only<grant>(d.step(labelled("y", {"rack1"}), 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "y");
+  CHECK(granted[0].lease == "a");
+}
+
 TEST_CASE("an agent without a compiler gets nothing that has to be compiled, whoever has waited how long") {
   dispatcher d;
   auto bare = agent_of("bare", 4);
@@ -260,7 +293,7 @@ TEST_CASE("what a described device runs is compiled by its own command: a C++ co
   bare.what.toolchains = {"loom/9/loomasm 0123456789abcdef"};
   (void)d.step(bare, 0);
   CHECK(d.serves(loom));
-  CHECK(d.serves("bare", loom, ""));
+  CHECK(d.serves("bare", task_of("", "s", 0, loom)));
   CHECK(only<grant>(d.step(task_of("a", "s", 0, loom), 0)).size() == 1);
   dispatcher other;
   auto assembler = compiling_agent("whole");
@@ -292,7 +325,9 @@ TEST_CASE("work for a described device waits for somebody who has its toolchain,
   const auto granted = only<grant>(d.step(assembler, 2));
   REQUIRE(granted.size() == 1);
   CHECK(granted[0].agent == "bare");
-  CHECK(d.serves("bare", loom, "described-loom-9-01234567"));
+  auto on_this_loom = task_of("", "s", 0, loom);
+  on_this_loom.hardware = "described-loom-9-01234567";
+  CHECK(d.serves("bare", on_this_loom));
   (void)d.step(goodbye{"assembler", ""}, 3);
   CHECK(only<grant>(d.step(task_of("b", "s", 0, loom), 3)).empty());
   auto own = bare_agent("own");

@@ -60,6 +60,9 @@ std::map<std::string, std::string> version_1() {
   auto written_elsewhere = samples::opened("golden");
   written_elsewhere.settings.written_on = {"any"};
   out["event session_opened, written elsewhere"] = event_record("golden", 0, written_elsewhere);
+  auto on_chosen_hosts = samples::opened("golden");
+  on_chosen_hosts.settings.hosts = "rack1,!spot";
+  out["event session_opened, on chosen hosts"] = event_record("golden", 0, on_chosen_hosts);
   auto on_an_agent = samples::added(1, bare);
   on_an_agent.agent = "fleet.host";
   on_an_agent.moves = 1;

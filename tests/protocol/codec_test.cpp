@@ -50,6 +50,12 @@ session_opened written_elsewhere() {
   return opened;
 }
 
+session_opened on_chosen_hosts() {
+  session_opened opened = by_bandit();
+  opened.settings.hosts = "rack1,!spot|big";
+  return opened;
+}
+
 /// One of every alternative, with something in every kind of field.
 std::vector<event> every_event() {
   return {session_opened{"s", sample_problem(), {"cpu", "x86-64-v4", "cpp"}, {.seed = ~0ull}, "cpu-x", 1},
@@ -69,7 +75,7 @@ std::vector<event> every_event() {
           model_asked{3, 1, "local", "m-1", "repair", "rules", {"write it", "int x;", "it does not compile"}, 4000, 0.25, 10},
           model_asked{3, 2, "local", "m-1", "repair", "rules", {"write it"}, 4000, 0.25, 10, "vendor"},
           by_bandit(),
-          written_elsewhere(),
+          written_elsewhere(), on_chosen_hosts(),
           model_answered{3, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 

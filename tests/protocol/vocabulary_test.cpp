@@ -1,6 +1,7 @@
 // Expressions, axes, identities and names.
 #include "protocol/candidate.hpp"
 #include "protocol/event.hpp"
+#include "protocol/host_selection.hpp"
 #include "protocol/operator.hpp"
 #include "protocol/skill.hpp"
 
@@ -216,4 +217,24 @@ TEST_CASE("policies and events have names") {
   CHECK_FALSE(policy_from_string("best"));
   CHECK(kind_of(session_finished{}) == "session_finished");
   CHECK(kind_of(leader_verified{}) == "leader_verified");
+}
+
+TEST_CASE("hosts are chosen by labels and names: commas for and, | for or, ! for not") {
+  const std::vector<std::string> labels{"rack1", "spot"};
+  for (const char* yes : {"", "any", "rack1", "fleet.x", "rack1,spot", "rack2|spot", "!big", "!spot|rack1", "rack1,!big,any"})
+    CHECK_MESSAGE(selects(yes, "fleet.x", labels), yes);
+  for (const char* no : {"rack2", "rack", "fleet", "rack1,big", "!spot", "!fleet.x", "rack1,!spot", "big|rack2", "!any"})
+    CHECK_FALSE_MESSAGE(selects(no, "fleet.x", labels), no);
+  for (const char* wrong : {",", "a,", "a||b", "!", "!!a", "a b", "a&b", "a@b"}) {
+    const auto found = check_hosts(wrong);
+    REQUIRE_MESSAGE(!found, wrong);
+    CHECK(found.error().code == errc::usage);
+  }
+  const auto on = selected_target_from_string("cpu/x86-64-v4/cpp@rack1,!spot");
+  REQUIRE(on);
+  CHECK(to_string(on->on) == "cpu/x86-64-v4/cpp");
+  CHECK(on->hosts == "rack1,!spot");
+  CHECK(selected_target_from_string("cpu")->hosts.empty());
+  CHECK_FALSE(selected_target_from_string("cpu@"));
+  CHECK_FALSE(selected_target_from_string("nothing@rack1"));
 }

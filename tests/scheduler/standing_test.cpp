@@ -38,9 +38,9 @@ TEST_CASE("weight and headroom decide among those that get on alike") {
     add_session(i->so_far, 60, 2, i == &far ? 0.3 : 0.9, facts, 0);
   CHECK(worth_of(far, facts, minute) > worth_of(near, facts, minute));
   CHECK(worth_of(heavy, facts, minute) > worth_of(far, facts, minute));
-  CHECK(next_of({far, near, heavy}, minute, [](const target&) { return facts; }) == "heavy");
-  CHECK(next_of({far, near}, minute, [](const target&) { return facts; }) == "far");
-  CHECK(next_of({far, near}, minute, [](const target&) { return std::string(); }) == ""); // nobody serves them
+  CHECK(next_of({far, near, heavy}, minute, [](const submission&) { return facts; }) == "heavy");
+  CHECK(next_of({far, near}, minute, [](const submission&) { return facts; }) == "far");
+  CHECK(next_of({far, near}, minute, [](const submission&) { return std::string(); }) == ""); // nobody serves them
 }
 
 TEST_CASE("what was never tried comes before what has stopped gaining, and rests double") {

@@ -71,10 +71,11 @@ struct cluster {
   result<background_child> serve() {
     return background_child::start({KEVOLVE_EXECUTABLE, "serve", "--listen", endpoint, "--data", file("data"), "--cache", file("cache")}, file("serve.out"), file("serve.err"));
   }
-  result<background_child> agent(const std::string& key, const std::string& name) {
-    return background_child::start({KEVOLVE_AGENT, "--scheduler", endpoint, "--key", file(key + ".key"), "--name", name, "--cache",
-                                    (std::filesystem::temp_directory_path() / "kevolve-test-agent-cache").string(), "--compile-slots", "1"},
-                                   file(name + ".out"), file(name + ".err"));
+  result<background_child> agent(const std::string& key, const std::string& name, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> line{KEVOLVE_AGENT, "--scheduler", endpoint, "--key", file(key + ".key"), "--name", name, "--cache",
+                                  (std::filesystem::temp_directory_path() / "kevolve-test-agent-cache").string(), "--compile-slots", "1"};
+    line.insert(line.end(), more.begin(), more.end());
+    return background_child::start(line, file(name + ".out"), file(name + ".err"));
   }
   json agents() {
     const auto shown = ask({"agents", "list"});
@@ -233,6 +234,47 @@ TEST_CASE("what an agent finished while nobody listened is kept through its own 
   }
   CHECK(answers_in(spool) <= 3); // all were counted, but for what was on its way when the session had enough
   std::filesystem::remove_all(spool);
+}
+
+TEST_CASE("a session may choose its agents by labels and names") {
+  cluster c;
+  for (const auto& [name, role] : {std::pair("fleet", "agent"), std::pair("person", "client")})
+    c.new_key(name, role);
+  auto scheduler = c.serve();
+  REQUIRE(scheduler);
+  auto one = c.agent("fleet", "one", {"--label", "blue"}), two = c.agent("fleet", "two", {"--label", "red"});
+  REQUIRE(one);
+  REQUIRE(two);
+  REQUIRE(c.await_agents(2));
+  const auto asked = [&](const std::string& target) {
+    auto line = short_session("8");
+    line.insert(line.end(), {"--target", target});
+    return c.ask(line);
+  };
+  const auto wrong = asked("cpu@blue,");
+  CHECK(wrong.status == 2);
+  CHECK(wrong.err.find("hosts 'blue,': found ''") != std::string::npos);
+  const auto nobody = asked("cpu@blue,red");
+  CHECK(nobody.err.find("no agent of 'blue,red' serves cpu") != std::string::npos);
+  const auto submitted = asked("cpu@red,!blue|fleet.three");
+  INFO(submitted.err);
+  REQUIRE(submitted.status == 0);
+  ::kill(two->pid(), SIGTERM); // whatever it holds is finished; nobody else may
+  CHECK(two->wait_for(std::chrono::seconds(30)) == 0);
+  const std::string session = json::parse(submitted.out)[0]["session"];
+  const auto waiting = [&] { return c.show(session).value("waits_for", ""); };
+  for (int i = 0; i < 200 && waiting().empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(waiting().find("no agent of 'red,!blue|fleet.three' serves cpu") != std::string::npos);
+  auto three = c.agent("fleet", "three", {"--label", "red", "--label", "blue"});
+  REQUIRE(three);
+  REQUIRE(c.ask({"sessions", "watch", session}).status == 0);
+  CHECK(c.show(session)["evaluations"] == 8);
+  CHECK(c.show(session)["hosts"] == "red,!blue|fleet.three");
+  for (auto* each : {&*one, &*three, &*scheduler}) {
+    ::kill(each->pid(), SIGTERM);
+    CHECK(each->wait_for(std::chrono::seconds(30)) == 0);
+  }
 }
 
 TEST_CASE("nobody comes in without a key on the list, with another role's, or with a revoked one") {
