@@ -4,7 +4,7 @@
     tests/hostile/mutants.py --work DIR [--count 200] [--seed 1]      draws mutants and tests each; goes on where it was stopped
     tests/hostile/mutants.py --work DIR --again                       tests the survivors once more, against this checkout's tests
     tests/hostile/mutants.py --work DIR --table                       prints the counts and survivors as Markdown
-    tests/hostile/mutants.py --set cluster --work OTHER …             of lease, dispatch and log code: by simulation (2,000 seeds), then by their tests
+    tests/hostile/mutants.py --set cluster --work OTHER …             of lease, dispatch and log code: by simulation (2,000 seeds), then by their tests; --set leases: without the log's
 
 DIR gets a clone of this checkout's last commit and a build of it; results are appended to DIR/mutants.jsonl (the last line about a mutant counts).
 Mutants are drawn in turn from four kinds: comparison flipped (with logic and arithmetic), call dropped, constant changed, return forced; within a
@@ -61,7 +61,8 @@ CLUSTER = {name: (tests, [], [], False) for name, tests in {
 SEEDS = 2000  # of the simulation, for each mutant
 LOG = {f"kb/{name}.cpp": (tests, [], [], False) for name, tests in {
     "log_writer": ["kb_writer_test", "kb_store_test", "kb_durability_test"], "record": ["kb_record_test", "kb_store_test", "kb_damage_test"]}.items()}
-SETS = {"judge": {f"node-agent/{name}.cpp": what for name, what in FILES.items()}, "cluster": {f"actors/{name}": what for name, what in CLUSTER.items()} | LOG}
+SETS = {"judge": {f"node-agent/{name}.cpp": what for name, what in FILES.items()}, "cluster": {f"actors/{name}": what for name, what in CLUSTER.items()} | LOG,
+        "leases": {f"actors/{name}": what for name, what in CLUSTER.items()}}
 COMPILES = {"objects", "flags", "compile_jail"}  # nothing that was compiled before may hide these
 TYPES = r"(?:static |inline |virtual |constexpr |\[\[nodiscard\]\] )*(?:const )?[A-Za-z_][\w:]*(?:<[^;{}]*>)?[&*]? [\w:~]+\([^;{}]*\)(?: const)?(?: noexcept)?"
 
