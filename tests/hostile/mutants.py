@@ -185,7 +185,7 @@ class Course:
     def __init__(self, chosen):
         self.work = chosen.work
         self.files = SETS[chosen.set]
-        self.simulated = chosen.set == "cluster"
+        self.simulated = chosen.set in ("cluster", "leases")
         self.pause = chosen.pause_while
         self.clone = chosen.work / "clone"
         self.build = self.clone / "build" / "release"
