@@ -14,6 +14,7 @@
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -160,6 +161,7 @@ private:
       if (draining_ && !said_draining_) {
         said_draining_ = true;
         say(agent_drain{drain_limit_s});
+        pass(failpoint::drain_told);
       }
       if (introduction_.is_due(steady::now()))
         say_hello();
@@ -170,6 +172,7 @@ private:
     }
     for (const auto& each : leases_.running())
       stop(each.lease, each.epoch);
+    pass(failpoint::goodbye_before_send);
     say(agent_goodbye{"the agent stops"});
     owned_socket_.reset();
   }
@@ -234,12 +237,22 @@ private:
     if (introduction_.welcomed(what.scheduler, steady::now()))
       say_hello();
   }
-  void take(lease_granted& what) { apply(leases_.granted(std::move(what), steady::now())); }
-  void take(lease_offered& what) { apply(leases_.offered(std::move(what), steady::now())); }
+  void take(lease_granted& what) {
+    pass(failpoint::lease_taken);
+    apply(leases_.granted(std::move(what), steady::now()));
+  }
+  void take(lease_offered& what) {
+    pass(failpoint::lease_taken);
+    apply(leases_.offered(std::move(what), steady::now()));
+  }
   void take(compile_answered& what) { errands_.heard(std::move(what)); }
-  void take(blob_piece& what) { errands_.heard(std::move(what), steady::now()); }
+  void take(blob_piece& what) {
+    pass(failpoint::piece_came);
+    errands_.heard(std::move(what), steady::now());
+  }
   void take(blob_missing& what) { errands_.heard(std::move(what)); }
   void take(blob_wanted& what) {
+    pass(failpoint::piece_before_send);
     blob_piece piece;
     if (const auto answer = large_.find(what.hash))
       piece = piece_of(what, *answer);
@@ -256,6 +269,7 @@ private:
     apply(leases_.cancelled(what));
   }
   void take(result_acknowledged& what) {
+    pass(failpoint::answer_acknowledged);
     leases_.acknowledged(what);
     answered_large_.erase(what.lease);
     auto done = prints_.find(what.lease);
@@ -284,6 +298,7 @@ private:
     introduction_.said(steady::now());
     if (draining_)
       return;
+    pass(failpoint::hello_before_send);
     if (terms_.offers_devices)
       devices_ = host_.devices(); // what is known of them grows with calibration
     const program_host programs = host_.programs();
@@ -318,11 +333,16 @@ private:
       answered_large_[finished->lease] = std::move(answer); // until it is acknowledged
       bytes = encode(said);
     }
+    const bool answers = std::holds_alternative<lease_finished>(said.body);
+    if (answers)
+      pass(failpoint::answer_spooled);
     try {
       // Full or not connected: what matters is repeated (hello, heartbeat, unacknowledged answers).
       (void)socket_.send(zmq::message_t(bytes.data(), bytes.size()), zmq::send_flags::dontwait);
     } catch (const zmq::error_t&) {
     }
+    if (answers)
+      pass(failpoint::answer_sent);
   }
 
   static double load() {
@@ -438,6 +458,7 @@ private:
     try {
       if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
         auto got = host_.evaluate(*evaluate, *mine.cancelled);
+        pass(failpoint::answer_before_spool);
         if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty())
           note(spool_->keep(mine.print, *got));
         if (got)
@@ -464,6 +485,7 @@ private:
       auto got = host_.compile_for(*compile, *mine.cancelled);
       if (!got)
         return got.error().message;
+      pass(failpoint::program_made);
       ++compiled_;
       if (got->answer.good)
         programs_.add(got->answer.artifact, got->file);

@@ -2,6 +2,7 @@
 
 #include "kb/lmdb.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -143,6 +144,7 @@ private:
       MDB_val key = lmdb::as_value(print), value = lmdb::as_value(bytes);
       if (int code = mdb_put(txn.get(), table_, &key, &value, 0))
         return lmdb::failure(code, "keeping an answer in the spool");
+      pass(failpoint::spool_before_commit);
     }
     if (int code = txn.commit())
       return lmdb::failure(code, "keeping an answer in the spool");

@@ -2,6 +2,7 @@
 
 #include "actors/failure.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <algorithm>
 #include <map>
@@ -96,8 +97,10 @@ void dispatch_shell::withdraw_all(const withdraw_owner& whose) {
 }
 
 void dispatch_shell::durable(const std::string& task) {
-  if (auto to = settled_.durable(task))
+  if (auto to = settled_.durable(task)) {
+    pass(failpoint::acknowledgement_before_send);
     say(to->agent, result_acknowledged{task, to->epoch, true});
+  }
 }
 
 void dispatch_shell::heard(const std::string& agent, message& what) {
@@ -337,6 +340,7 @@ void dispatch_shell::step(dispatch::input in) {
 void dispatch_shell::on(dispatch::welcome& what) { say(what.agent, agent_welcome{identity_, protocol_version, true}); }
 
 void dispatch_shell::on(dispatch::grant& what) {
+  pass(failpoint::grant_before_send);
   if (compilations_.has(what.lease))
     return say(what.agent, lease_granted{what.lease, what.epoch, what.deadline_s, compilations_.work_of(what.lease)});
   auto found = tasks_.find(what.lease);
@@ -354,6 +358,7 @@ void dispatch_shell::on(dispatch::deliver& what) {
   KEVOLVE_CHECK(answer_);
   if (compilations_.has(what.task))
     return say(compilations_.delivered(what.task, what.agent, std::move(std::get<compile_made>(answer_->answer))));
+  pass(failpoint::answer_came);
   auto found = tasks_.find(what.task);
   KEVOLVE_CHECK(found != tasks_.end());
   const submit_task& task = found->second.what;

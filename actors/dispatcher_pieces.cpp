@@ -1,6 +1,8 @@
 // The dispatcher's part in compiling elsewhere, and in what goes in pieces.
 #include "actors/dispatcher.hpp"
 
+#include "protocol/failpoint.hpp"
+
 #include <utility>
 
 namespace kevolve::actors {
@@ -39,8 +41,10 @@ void dispatch_shell::heard_from(const std::string& agent, blob_wanted& what) {
 }
 
 void dispatch_shell::heard_from(const std::string& agent, blob_piece& what) {
-  if (!what.to.empty())
+  if (!what.to.empty()) {
+    pass(failpoint::piece_before_relay);
     return say(compilations_.came(agent, std::move(what)));
+  }
   if (auto whole = large_answers_.came(agent, std::move(what), steady_now()))
     heard_from(agent, *whole);
   fetch_large_answers();

@@ -1,6 +1,7 @@
 #include "kb/log_writer.hpp"
 
 #include "protocol/check.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>
@@ -171,7 +172,11 @@ int log_writer::apply(const std::deque<queued_event>& group, std::vector<result<
     return 0;
   if (int code = put_sessions(state))
     return code;
-  return state.txn.commit();
+  pass(failpoint::log_before_commit);
+  const int code = state.txn.commit();
+  if (code == 0)
+    pass(failpoint::log_after_commit);
+  return code;
 }
 
 int log_writer::apply_event(const queued_event& item, result<std::uint64_t>& outcome, group_state& state) {

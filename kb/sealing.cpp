@@ -1,6 +1,7 @@
 #include "kb/sealing.hpp"
 
 #include "kb/segment.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <fmt/format.h>
 
@@ -169,10 +170,13 @@ result<void> sealing::apply(const exchange& what) {
   }
   if (code == 0)
     KEVOLVE_TRY_VOID(raise_schema(txn.get()));
-  if (code == 0)
+  if (code == 0) {
+    pass(failpoint::seal_before_commit);
     code = txn.commit();
+  }
   if (code)
     return lmdb::failure(code, "sealing in " + data_.file());
+  pass(failpoint::seal_after_commit);
   report_.bytes_before += what.bytes_before;
   for (const auto& [key, record] : what.segments)
     report_.bytes_after += record.size();

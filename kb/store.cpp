@@ -6,6 +6,7 @@
 #include "kb/sealing.hpp"
 #include "kb/store_check.hpp"
 #include "kb/verify.hpp"
+#include "protocol/failpoint.hpp"
 
 #include <cerrno>
 #include <condition_variable>
@@ -147,17 +148,25 @@ result<void> lmdb_store::snapshot(const std::filesystem::path& directory) const 
     return error{errc::configuration, fmt::format("snapshot directory {}: {}", directory.string(), code.message())};
   if (std::filesystem::exists(directory / "data.mdb", code))
     return error{errc::refused, fmt::format("snapshot directory {} holds a store already", directory.string())};
+  // LMDB writes a copy's meta pages first: half of one would pass for a store. It has its name once it is whole, and on the disk, which LMDB does not see to.
+  const std::filesystem::path partial = directory / "data.mdb.part";
   std::shared_lock lock(opened_.data->map_mutex);
-  int failed = mdb_env_copy2(opened_.data->env.get(), directory.c_str(), MDB_CP_COMPACT);
-  for (const std::filesystem::path& name : {directory / "data.mdb", directory}) { // LMDB does not sync its copies
-    const int descriptor = failed ? -1 : ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
-    if (!failed && (descriptor < 0 || ::fsync(descriptor) != 0))
-      failed = errno;
-    if (descriptor >= 0)
-      ::close(descriptor);
-  }
+  const int copy = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int failed = copy < 0 ? errno : mdb_env_copyfd2(opened_.data->env.get(), copy, MDB_CP_COMPACT);
+  if (!failed && ::fsync(copy) != 0)
+    failed = errno;
+  if (copy >= 0)
+    ::close(copy);
+  pass(failpoint::snapshot_before_rename);
+  if (!failed && ::rename(partial.c_str(), (directory / "data.mdb").c_str()) != 0)
+    failed = errno;
+  const int folder = failed ? -1 : ::open(directory.c_str(), O_RDONLY | O_CLOEXEC);
+  if (!failed && (folder < 0 || ::fsync(folder) != 0))
+    failed = errno;
+  if (folder >= 0)
+    ::close(folder);
   if (failed)
-    std::filesystem::remove(directory / "data.mdb", code);
+    std::filesystem::remove(partial, code);
   return failed ? result<void>(lmdb::failure(failed, "snapshot to " + directory.string())) : result<void>();
 }
 

@@ -7,6 +7,7 @@
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "protocol/failpoint.hpp"
 #include "protocol/host_selection.hpp"
 #include "scheduler/host_models.hpp"
 #include "scheduler/target_description.hpp"
@@ -90,6 +91,9 @@ int main(int argc, char** argv) {
   app.add_option("--writing-slots", writing_slots, "candidates that they write at once")->type_name("N")->check(CLI::Range(1, 256))->capture_default_str();
   app.add_option("--label", labels, "what sessions may choose this agent by (--target TARGET@LABEL, --synthesizer NAME@LABEL), besides its name; may be given again")->type_name("LABEL")->expected(1)->take_all();
   CLI11_PARSE(app, argc, argv);
+
+  if (auto armed = arm_failpoint_of_environment(); !armed)
+    return failed(armed.error());
 
   // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
   sigset_t stops;

@@ -333,6 +333,8 @@ private:
     CLI::App* kill = command(*bench, "kill", "kill -9 at random moments, resume, check that nothing is lost or twice");
     kill->add_flag("--cluster", kill_.cluster, "a scheduler and two agents, also paused; ten kills on each cluster");
     kill->add_option("--stored", kill_.stored, "results in the cluster's store to begin with (made up)")->type_name("N");
+    kill->add_flag("--failpoints", kill_.failpoints, "with --cluster: one death at each named place of scheduler, agents and commands, as far as --rounds goes");
+    kill->add_flag("--list-failpoints", kill_.lists_failpoints, "print their names (KEVOLVE_FAILPOINT=NAME or NAME:N arms one in any process)");
     kill->add_option("--rounds", kill_.rounds, "how many kills")->type_name("N");
     kill->add_option("--evaluations", kill_.evaluations, "of each session")->type_name("N");
     kill->add_option("--spec", kill_.spec, "what is optimised")->type_name("SPEC");
@@ -341,7 +343,11 @@ private:
     kill->callback([this] {
       std::error_code failure;
       kill_.executable = std::filesystem::read_symlink("/proc/self/exe", failure).string();
-      line_.run = [this](context& in) { return kill_.cluster ? bench_kill_cluster(in, kill_) : bench_kill(in, kill_); };
+      if (kill_.failpoints && !kill_.cluster)
+        throw CLI::ValidationError("--failpoints", "found no --cluster, expected both: failpoints belong to the processes of a cluster");
+      line_.run = [this](context& in) {
+        return kill_.lists_failpoints ? list_failpoints(in) : kill_.failpoints ? bench_failpoints(in, kill_) : kill_.cluster ? bench_kill_cluster(in, kill_) : bench_kill(in, kill_);
+      };
     });
 
     CLI::App* compounding = command(*bench, "compounding", "does what other sessions learnt help: cold and warm searches, each family of operators held out in turn");

@@ -77,11 +77,16 @@ struct kill_options {
   std::string executable;             // of the kevolve that is killed
   bool cluster = false;               // a scheduler and two agents instead of one host; beside pauses
   std::uint32_t stored = 0;           // results in the cluster's store to begin with
+  bool failpoints = false;            // of the cluster's processes, in place of random moments; `rounds` of them
+  bool lists_failpoints = false;      // no campaign
 };
 /// kill -9 at random moments, then resume: nothing lost, nothing twice.
 result<int> bench_kill(context& in, const kill_options& options);
 /// The same for a scheduler and two agents, killed or stopped for a while one at a time.
 result<int> bench_kill_cluster(context& in, const kill_options& options);
+/// The same, one death at each failpoint (protocol/failpoint.hpp).
+result<int> bench_failpoints(context& in, const kill_options& options);
+result<int> list_failpoints(context& in);
 
 struct landscape_options {
   std::string spec;

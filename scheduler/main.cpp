@@ -1,5 +1,6 @@
 // The kevolve command: parses, merges settings, runs one command, maps its end to the contract's exit codes.
 #include "node-agent/devices.hpp"
+#include "protocol/failpoint.hpp"
 #include "scheduler/answers.hpp"
 #include "scheduler/command_line.hpp"
 #include "scheduler/llm_settings.hpp"
@@ -20,6 +21,8 @@ int tell(console& out, const error& why) {
 
 int run(const command_line& line) {
   console out(line.json);
+  if (auto armed = arm_failpoint_of_environment(); !armed)
+    return tell(out, armed.error());
   interruption signals;
   const environment_lookup env = process_environment();
   auto files = read_config_files(env, line.config);

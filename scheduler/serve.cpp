@@ -6,6 +6,7 @@
 #include "actors/runtime.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
+#include "protocol/failpoint.hpp"
 #include "protocol/host_selection.hpp"
 #include "scheduler/policy_file.hpp"
 #include "scheduler/answers.hpp"
@@ -176,6 +177,7 @@ public:
         waiting.insert(session);
     }
     for (const session_id& session : waiting) {
+      pass(failpoint::resume_before_start);
       auto resumed = engine_.resume(session);
       if (!resumed && resumed.error().code == errc::no_agent) {
         std::lock_guard lock(mutex_);

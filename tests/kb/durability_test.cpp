@@ -1,4 +1,5 @@
 #include "kb/store.hpp"
+#include "protocol/failpoint.hpp"
 #include "protocol/rng.hpp"
 #include "tests/kb/opening.hpp"
 
@@ -48,6 +49,35 @@ struct shared_counts {
 }
 
 } // namespace
+
+TEST_CASE("a snapshot that was cut short does not pass for a store, and is taken anew") {
+  const scratch_directory where;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    auto memory = store::open(where.path() / "live", kb::access::read_write);
+    if (!memory || !arm_failpoint("snapshot.before-rename"))
+      ::_exit(3);
+    for (std::uint64_t position = 0; position < 30; ++position)
+      (*memory)->append("s", event_at("s", 1, position), {});
+    if (!(*memory)->flush())
+      ::_exit(4);
+    (void)(*memory)->snapshot(where.path() / "copy");
+    ::_exit(5);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGKILL);
+  CHECK_FALSE(std::filesystem::exists(where.path() / "copy" / "data.mdb"));
+  auto memory = open_store(where.path() / "live", kb::access::read_only);
+  REQUIRE(memory->snapshot(where.path() / "copy").has_value());
+  CHECK_FALSE(std::filesystem::exists(where.path() / "copy" / "data.mdb.part"));
+  auto copy = open_store(where.path() / "copy");
+  REQUIRE(copy->events("s").has_value());
+  CHECK(copy->events("s")->size() == 30);
+  CHECK(*copy->digest("s", 30) == *memory->digest("s", 30));
+}
 
 TEST_CASE("a writer killed at any moment leaves all it acknowledged and nothing out of order") {
   const unsigned kills = rounds("KEVOLVE_STORE_KILLS", 8);
