@@ -36,7 +36,7 @@ double unix_now_s() { return std::chrono::duration<double>(std::chrono::system_c
 
 class lmdb_spool final : public answer_spool {
 public:
-  lmdb_spool(int lock, lmdb::environment env, const spool_bounds& bounds) : lock_(lock), env_(std::move(env)), bounds_(bounds) {}
+  lmdb_spool(int lock, const fs::path& folder, lmdb::environment env, const spool_bounds& bounds) : lock_(lock), name_("the spool in '" + folder.string() + "'"), env_(std::move(env)), bounds_(bounds) {}
   lmdb_spool(const lmdb_spool&) = delete;
   lmdb_spool& operator=(const lmdb_spool&) = delete;
   ~lmdb_spool() override {
@@ -52,17 +52,17 @@ public:
   result<void> load() {
     lmdb::transaction txn;
     if (int code = lmdb::transaction::begin(env_.get(), 0, txn))
-      return lmdb::failure(code, "the spool");
+      return lmdb::failure(code, name_);
     if (int code = mdb_dbi_open(txn.get(), nullptr, 0, &table_))
-      return lmdb::failure(code, "the spool's table");
+      return lmdb::failure(code, "the table of " + name_);
     {
       lmdb::cursor all;
       if (int code = lmdb::cursor::open(txn.get(), table_, all))
-        return lmdb::failure(code, "the spool's table");
+        return lmdb::failure(code, "the table of " + name_);
       std::string_view key, value;
       for (int code = all.get(key, value, MDB_FIRST); code != MDB_NOTFOUND; code = all.get(key, value, MDB_NEXT)) {
         if (code)
-          return lmdb::failure(code, "reading the spool");
+          return lmdb::failure(code, "reading " + name_);
         auto got = decode<kept_answer>(value);
         if (!got || unix_now_s() - got->at_s > bounds_.age_s)
           dropped_.insert(std::string(key));
@@ -71,7 +71,7 @@ public:
       }
     }
     if (int code = txn.commit())
-      return lmdb::failure(code, "the spool");
+      return lmdb::failure(code, name_);
     std::lock_guard lock(mutex_);
     return write({}, {});
   }
@@ -134,25 +134,26 @@ private:
       return {};
     lmdb::transaction txn;
     if (int code = lmdb::transaction::begin(env_.get(), 0, txn))
-      return lmdb::failure(code, "the spool");
+      return lmdb::failure(code, name_);
     for (const auto& gone : dropped_) {
       MDB_val key = lmdb::as_value(gone);
       if (int code = mdb_del(txn.get(), table_, &key, nullptr); code && code != MDB_NOTFOUND)
-        return lmdb::failure(code, "the spool");
+        return lmdb::failure(code, name_);
     }
     if (!print.empty()) {
       MDB_val key = lmdb::as_value(print), value = lmdb::as_value(bytes);
       if (int code = mdb_put(txn.get(), table_, &key, &value, 0))
-        return lmdb::failure(code, "keeping an answer in the spool");
+        return lmdb::failure(code, "keeping an answer in " + name_);
       pass(failpoint::spool_before_commit);
     }
     if (int code = txn.commit())
-      return lmdb::failure(code, "keeping an answer in the spool");
+      return lmdb::failure(code, "keeping an answer in " + name_);
     dropped_.clear();
     return {};
   }
 
   const int lock_;
+  const std::string name_; // for people
   lmdb::environment env_;
   const spool_bounds bounds_;
   MDB_dbi table_ = 0;
@@ -167,7 +168,7 @@ result<std::unique_ptr<answer_spool>> open_at(int lock, const fs::path& folder, 
     ::close(lock);
     return env.error();
   }
-  auto made = std::make_unique<lmdb_spool>(lock, std::move(*env), bounds);
+  auto made = std::make_unique<lmdb_spool>(lock, folder, std::move(*env), bounds);
   KEVOLVE_TRY_VOID(made->load());
   return std::unique_ptr<answer_spool>(std::move(made));
 }

@@ -1,9 +1,11 @@
 // kevolve-agent: the daemon on a host with devices. Serves a scheduler with the host's evaluator until it is told to stop: SIGTERM drains (nothing
 // new, what is under way is finished), a second one ends at once. An agent that loses its scheduler finishes what it holds and delivers it when
-// the scheduler is back; what it has answered lies in its spool until it is counted. Links neither CAF nor the cluster's store.
+// the scheduler is back; what it has answered lies in its spool until it is counted. An agent whose disk is full leaves, and is back as soon as there is
+// room. Links neither CAF nor the cluster's store.
 #include "actors/agent_service.hpp"
 #include "actors/answer_spool.hpp"
 #include "node-agent/devices.hpp"
+#include "node-agent/disk_room.hpp"
 #include "node-agent/evaluate.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
@@ -164,8 +166,11 @@ int main(int argc, char** argv) {
     for (const auto& each : (*writer)->offers())
       say(whole + " writes candidates as " + each.name + (each.provider.empty() ? "" : " (" + each.provider + ")"));
   std::jthread calibration; // ends after the service, which ends what it waits for
-  auto service = agent_service::start(**host, scheduler, nullptr, whole, *key, std::shared_ptr<answer_spool>(std::move(*spool)), found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10},
-                                      {*writer, labels});
+  const std::shared_ptr<answer_spool> kept = std::move(*spool);
+  const auto serve = [&] {
+    return agent_service::start(**host, scheduler, nullptr, whole, *key, kept, found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10}, {*writer, labels});
+  };
+  auto service = serve();
   if (!service)
     return failed(service.error());
   if (bare && !calibrated)
@@ -177,11 +182,19 @@ int main(int argc, char** argv) {
 
   manager.ready("serves " + scheduler + " as " + whole);
 
-  bool was_connected = false, draining = false;
+  agent::disk_room room(settings.cache);
+  bool was_connected = false, draining = false, full = false, leaving = false; // for good; its disk; whatever it holds is its last
   std::string trouble;
   std::uint32_t from_spool = 0;
   std::uint64_t rounds = 0;
   double drained_since = 0;
+  const auto leave = [&] {
+    const auto exchanged = (*service)->exchanges();
+    if (exchanged.compiled_for_others + exchanged.blobs > 0)
+      say("compiled " + std::to_string(exchanged.compiled_for_others) + " candidates for other agents; fetched " + std::to_string(exchanged.blobs) + " programs in " + std::to_string(exchanged.pieces) +
+          " pieces, " + std::to_string(exchanged.asked_again) + " of them asked for again, " + std::to_string(exchanged.came_twice) + " came twice");
+    service->reset();
+  };
   for (;;) {
     pollfd ready{told, POLLIN, 0};
     ::poll(&ready, 1, 200);
@@ -190,10 +203,31 @@ int main(int argc, char** argv) {
       if (draining)
         return 128 + static_cast<int>(signal.ssi_signo);
       draining = true;
+      manager.stopping();
+      if (!*service)
+        return 0; // its disk is full, and it holds nothing
       drained_since = agent::now_s();
       (*service)->drain();
-      manager.stopping();
       say("draining: takes nothing more, finishes what it holds; once more to end at once");
+    }
+    if (!draining && room.is_full() != full) {
+      full = !full;
+      say(full ? room.trouble() : "the disk of '" + settings.cache.string() + "' has room again");
+      if (full && *service) {
+        drained_since = agent::now_s();
+        (*service)->drain();
+      }
+    }
+    if (!*service) { // away, for want of room
+      manager.alive(agent::now_s());
+      if (full)
+        continue;
+      service = serve();
+      if (!service)
+        return failed(service.error());
+      leaving = false;
+      from_spool = 0;
+      was_connected = false;
     }
     if (const auto now = (*service)->rounds(); now != rounds) { // its socket is served
       rounds = now;
@@ -209,13 +243,11 @@ int main(int argc, char** argv) {
       say("spool: " + std::to_string(now - from_spool) + " answers given without work");
       from_spool = now;
     }
-    if (draining && (*service)->held() == 0 && agent::now_s() - drained_since > 1)
-      break;
+    leaving |= full || draining;
+    if (leaving && (*service)->held() == 0 && agent::now_s() - drained_since > 1) {
+      leave();
+      if (draining)
+        return 0;
+    }
   }
-  const auto exchanged = (*service)->exchanges();
-  if (exchanged.compiled_for_others + exchanged.blobs > 0)
-    say("compiled " + std::to_string(exchanged.compiled_for_others) + " candidates for other agents; fetched " + std::to_string(exchanged.blobs) + " programs in " + std::to_string(exchanged.pieces) +
-        " pieces, " + std::to_string(exchanged.asked_again) + " of them asked for again, " + std::to_string(exchanged.came_twice) + " came twice");
-  service->reset();
-  return 0;
 }

@@ -40,8 +40,11 @@ bool artifact_store::find(const fs::path& file) const {
 result<void> artifact_store::keep(const fs::path& file, std::string_view content) {
   static std::atomic<unsigned> number{0};
   const fs::path partial = fs::path(file).replace_extension(".part" + std::to_string(::getpid()) + "-" + std::to_string(++number));
-  KEVOLVE_TRY_VOID(write_file(partial, content));
   std::error_code failed;
+  if (auto written = write_file(partial, content); !written) {
+    fs::remove(partial, failed); // a disk that is full is not filled further
+    return written;
+  }
   fs::rename(partial, file, failed);
   if (failed)
     return error{failed == std::errc::no_space_on_device ? errc::full : errc::io, "cannot keep '" + file.string() + "': " + failed.message()};

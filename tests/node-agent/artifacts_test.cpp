@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fstream>
 #include <string>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -56,6 +57,24 @@ TEST_CASE("what is kept comes back, whole, and asking for it counts as use") {
   for (int i = 2; i < 60; ++i)
     REQUIRE(store.keep(store.file(key_of(i), ".so"), std::string(1000, 'x')).has_value());
   CHECK(held(where.at) > 58'000); // no bound
+}
+
+TEST_CASE("what cannot be written whole leaves nothing behind") {
+  const folder where;
+  artifact_store store(where.at, 0);
+  REQUIRE(store.keep(store.file(key_of(1), ".so"), "machine code").has_value());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max}; // as a disk that has so much room
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto kept = store.keep(store.file(key_of(2), ".so"), std::string(100'000, 'x'));
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  REQUIRE_FALSE(kept);
+  CHECK(kept.error().message.find(where.at.string()) != std::string::npos);
+  CHECK(held(where.at) == std::string("machine code").size());
+  CHECK_FALSE(store.find(store.file(key_of(2), ".so")));
 }
 
 TEST_CASE("past the bound what was asked for longest ago goes, and nothing that may be in use") {
