@@ -36,6 +36,7 @@ using steady = std::chrono::steady_clock;
 constexpr auto tick_every = 250ms;
 constexpr auto heartbeat_every = 1s;
 constexpr auto silence = 30s;         // of a scheduler that welcomes us every ten: it is gone
+constexpr auto deaf_after = 15s;      // no welcome: above the ten seconds between two of them, and above those after which ROUTER gives up a connection that is dead
 constexpr double drain_limit_s = 600;
 constexpr std::size_t kept_said = 256; // of the spool's prints in a hello, the newest
 constexpr std::size_t lease_bound = 256;
@@ -100,6 +101,8 @@ public:
       if (key)
         connect_securely(socket_, key->public_key, key->secret_key, key->scheduler);
       socket_.connect(endpoint);
+      endpoint_ = endpoint;
+      connected_at_ = steady::now();
     } catch (const zmq::error_t& e) {
       return error{errc::configuration, "connecting to " + endpoint + ": " + e.what()};
     }
@@ -163,6 +166,8 @@ private:
         say(agent_drain{drain_limit_s});
         pass(failpoint::drain_told);
       }
+      if (steady::now() - std::max(heard_, connected_at_) > deaf_after)
+        connect_anew();
       if (introduction_.is_due(steady::now()))
         say_hello();
       if (steady::now() >= next_heartbeat) {
@@ -175,6 +180,19 @@ private:
     pass(failpoint::goodbye_before_send);
     say(agent_goodbye{"the agent stops"});
     owned_socket_.reset();
+  }
+
+  /// Where only we know that a connection has broken, ROUTER takes the next one for a second peer of our name and never hears it, though it keeps it alive.
+  /// Once the first is given up there, too, another connection is heard.
+  void connect_anew() {
+    connected_at_ = steady::now();
+    if (!endpoint_.starts_with("tcp://"))
+      return;
+    try {
+      socket_.disconnect(endpoint_);
+      socket_.connect(endpoint_);
+    } catch (const zmq::error_t&) { // it goes on as it is
+    }
   }
 
   void receive_all() {
@@ -516,6 +534,8 @@ private:
   const std::string identity_;
   std::vector<device_description> devices_;
   unsigned compile_slots_ = 1;
+  std::string endpoint_;
+  steady::time_point connected_at_{};
   std::optional<zmq::context_t> own_context_;
   owned_socket owned_socket_{nullptr};
   zmq::socket_ref socket_; // made by the opener, then the socket thread's alone
