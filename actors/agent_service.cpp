@@ -287,7 +287,8 @@ private:
     apply(leases_.cancelled(what));
   }
   void take(result_acknowledged& what) {
-    pass(failpoint::answer_acknowledged);
+    if (what.counted)
+      pass(failpoint::answer_acknowledged);
     leases_.acknowledged(what);
     answered_large_.erase(what.lease);
     auto done = prints_.find(what.lease);
@@ -351,7 +352,8 @@ private:
       answered_large_[finished->lease] = std::move(answer); // until it is acknowledged
       bytes = encode(said);
     }
-    const bool answers = std::holds_alternative<lease_finished>(said.body);
+    const auto* answered = std::get_if<lease_finished>(&said.body);
+    const bool answers = answered && std::holds_alternative<evaluation>(answered->answer);
     if (answers)
       pass(failpoint::answer_spooled);
     try {

@@ -28,7 +28,7 @@ class Proxy:
 
     def __init__(self, to, draw):
         self.to, self.draw, self.how = to, draw, "pass"
-        self.passed = self.delayed = self.held = self.swallowed = self.ended = 0   # pieces of the stream; connections
+        self.met = {"delay": 0, "hold": 0, "swallow": 0}   # pieces of the stream, by what was done to them
         self.pairs, self.half_open, self.lock = [], set(), threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -51,19 +51,14 @@ class Proxy:
     def pump(self, source, sink):
         try:
             while data := source.recv(65536):
+                if self.how in self.met:
+                    self.met[self.how] += 1
                 if self.how == "delay":
-                    self.delayed += 1
                     time.sleep(2 * self.draw.random())
-                if self.how == "hold":
-                    self.held += 1
-                    while self.how == "hold":
-                        time.sleep(0.05)
-                if self.how == "swallow":
-                    self.swallowed += 1
+                while self.how == "hold":
+                    time.sleep(0.05)
+                if self.how == "swallow" or source in self.half_open:
                     continue
-                if source in self.half_open:
-                    continue
-                self.passed += 1
                 try:
                     sink.sendall(data)
                 except OSError:
@@ -71,6 +66,8 @@ class Proxy:
                         break
         except OSError:
             pass
+        with self.lock:
+            self.pairs = [pair for pair in self.pairs if source not in pair]
         for each in {source, sink} - (self.half_open if sink in self.half_open else set()):
             try:
                 each.shutdown(socket.SHUT_RDWR)
@@ -92,51 +89,33 @@ class Proxy:
                     each.close()
                 except OSError:
                     pass
-            self.ended += 1
+        return len(pairs)
 
 
 def lasting(proxy, how, seconds):
+    """The pieces that met it."""
+    before = proxy.met[how]
     proxy.how = how
     time.sleep(seconds)
     proxy.how = "pass"
-
-
-def delay(proxy):
-    lasting(proxy, "delay", 4)
-    return proxy.delayed
-
-
-def hold(proxy):
-    lasting(proxy, "hold", BEYOND_A_HEARTBEAT)
-    return proxy.held
-
-
-def cut(proxy):
-    before = proxy.ended
-    proxy.end(reset=False)
-    return proxy.ended - before
-
-
-def reset(proxy):
-    before = proxy.ended
-    proxy.end(reset=True)
-    return proxy.ended - before
-
-
-def halve(proxy):
-    """The agent is back on a new connection while the old one lives on at the scheduler."""
-    before = proxy.ended
-    proxy.end(reset=True, half=True)
-    return proxy.ended - before
+    return proxy.met[how] - before
 
 
 def swallow(proxy):
-    lasting(proxy, "swallow", BEYOND_A_HEARTBEAT)
-    proxy.end(reset=True)
-    return proxy.swallowed
+    met = lasting(proxy, "swallow", BEYOND_A_HEARTBEAT)
+    proxy.end(reset=True)   # what is missing in the middle of it cannot be made good
+    return met
 
 
-KINDS = {"delayed": delay, "held back": hold, "cut": cut, "reset": reset, "half open": halve, "swallowed": swallow}
+# What is done, to a proxy; each gives the pieces or connections that it met.
+KINDS = {
+    "delayed": lambda proxy: lasting(proxy, "delay", 4),
+    "held back": lambda proxy: lasting(proxy, "hold", BEYOND_A_HEARTBEAT),
+    "swallowed": swallow,
+    "cut": lambda proxy: proxy.end(reset=False),
+    "reset": lambda proxy: proxy.end(reset=True),
+    "half open": lambda proxy: proxy.end(reset=True, half=True),   # the agent is back on a new connection while the old one lives on at the scheduler
+}
 
 
 class Cable:
@@ -228,9 +207,10 @@ def main():
                     cable.pulled(BEYOND_A_HEARTBEAT)
                     met = "its cable, on a host of its own"
                 else:
+                    until(lambda: proxies[name].pairs, 60, f"{name} is connected again")
                     count = KINDS[kind](proxies[name])
                     assert count > 0, f"nothing of {name} was {kind}"
-                    met = f"{count} so far" if kind not in ("cut", "reset", "half open") else f"{count} connections"
+                    met = f"{count} pieces" if kind in ("delayed", "held back", "swallowed") else f"{count} connections"
                 print(f"{name}: {kind} ({met})", flush=True)
             late = sessions.check()
             until(lambda: len(fleet.agents()) == 2 + cable.is_there and all(a["silent_s"] < 5 for a in fleet.agents()), 180, "all agents are back")
