@@ -85,6 +85,7 @@ result<void> live_cluster::start(const std::string& who, const std::string& fail
     const fs::path cache = folder_ / ("cache-" + who); // each has a spool of its own
     std::error_code ignored;
     fs::create_directories(cache, ignored);
+    fs::copy(folder_.parent_path() / "roofs", cache / "roofs", fs::copy_options::recursive | fs::copy_options::skip_existing, ignored); // measured once for all rounds
     line.insert(line.end(), {(fs::path(options_.executable).parent_path() / "kevolve-agent").string(), "--scheduler", endpoint_, "--key", (folder_ / "fleet.key").string(), "--name", who, "--cache", cache.string(),
                              "--compile-slots", "1"});
     if (who == bare_)
@@ -202,6 +203,8 @@ void live_cluster::stop_all() {
       fault(fmt::format("end: {} ended with {}", each, status ? std::to_string(*status) : "nothing, in a minute"));
   }
   running_.clear();
+  std::error_code ignored;
+  fs::copy(folder_ / "cache-one" / "roofs", folder_.parent_path() / "roofs", fs::copy_options::recursive | fs::copy_options::skip_existing, ignored);
 }
 
 result<void> live_cluster::compare_with_before() {
