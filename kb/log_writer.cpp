@@ -138,7 +138,7 @@ void log_writer::write_group(std::deque<queued_event>& group) {
     writing.unlock();
     const error why = lmdb::failure(code, "writing " + into_.file());
     if (why.code == errc::full || (code == EIO && disk_is_full())) { // LMDB calls a short write EIO
-      if (!wait_for_space(why, since))
+      if (!wait_for_space(lmdb::failure(ENOSPC, "writing " + into_.file()), since))
         give_up({errc::full, fmt::format("{}: the disk is full; nothing that was acknowledged is lost; free some space, then resume",
                                          into_.file())}, false);
     } else {
