@@ -26,6 +26,8 @@
 #include <optional>
 #include <random>
 #include <thread>
+#include <tuple>
+#include <utility>
 
 namespace kevolve {
 namespace {
@@ -74,6 +76,17 @@ public:
 
   void drain() override {
     draining_ = true;
+    answers_.wake();
+  }
+  void suspend(const std::string& device, const std::string& why) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (why.empty())
+        suspended_.erase(device);
+      else
+        suspended_[device] = why;
+      suspension_changed_ = true;
+    }
     answers_.wake();
   }
   std::uint32_t held() const override { return held_; }
@@ -158,6 +171,7 @@ private:
       for (auto& got : answers_.take())
         done(got);
       apply(leases_.tick(steady::now()));
+      mind_suspended_devices();
       run_errands();
       held_ = leases_.held();
       connected_ = steady::now() - heard_ < silence && heard_ != steady::time_point{};
@@ -193,6 +207,33 @@ private:
       socket_.connect(endpoint_);
     } catch (const zmq::error_t&) { // it goes on as it is
     }
+  }
+
+  /// The scheduler hears of it first, so that what is given back goes elsewhere.
+  void mind_suspended_devices() {
+    std::vector<std::tuple<std::string, std::uint64_t, std::string>> back;
+    {
+      std::lock_guard lock(mutex_);
+      if (!std::exchange(suspension_changed_, false))
+        return;
+      for (const auto& each : live_)
+        if (each.on)
+          if (std::string why = why_suspended(*each.on); !why.empty())
+            back.emplace_back(each.lease, each.epoch, std::move(why));
+    }
+    say_hello();
+    for (auto& [lease, epoch, why] : back) {
+      cancel(lease, epoch);
+      apply(leases_.finished(lease, epoch, std::move(why), steady::now()));
+    }
+  }
+
+  /// Of the device that would evaluate for this target; "": it serves. With the mutex.
+  std::string why_suspended(const target& on) const {
+    for (const auto& device : devices_)
+      if (const auto found = suspended_.find(device.name); found != suspended_.end() && device.on.platform == on.platform && (on.language.empty() || device.on.language == on.language))
+        return device.name + " is suspended: " + found->second;
+    return {};
   }
 
   void receive_all() {
@@ -318,10 +359,10 @@ private:
     if (draining_)
       return;
     pass(failpoint::hello_before_send);
-    if (terms_.offers_devices)
-      devices_ = host_.devices(); // what is known of them grows with calibration
     const program_host programs = host_.programs();
-    agent_hello hello{agent_, identity_, protocol_version, devices_, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc};
+    agent_hello hello{agent_, identity_, protocol_version, {}, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc};
+    if (terms_.offers_devices)
+      offer_devices(hello);
     if (writes_.by) {
       hello.writers = writes_.by->offers();
       hello.writing_slots = writes_.by->slots();
@@ -330,6 +371,18 @@ private:
     say(std::move(hello));
     if (told_to_drain_)
       say(agent_drain{drain_limit_s});
+  }
+
+  /// A suspended device is one that the host has and nothing runs on.
+  void offer_devices(agent_hello& hello) {
+    auto devices = host_.devices(); // what is known of them grows with calibration
+    std::lock_guard lock(mutex_);
+    devices_ = std::move(devices);
+    for (const auto& each : devices_)
+      if (const auto why = suspended_.find(each.name); why == suspended_.end())
+        hello.devices.push_back(each);
+      else
+        hello.found.push_back({each.name, each.on.platform, each.hardware, each.on.architecture, {}, "suspended: " + why->second});
   }
 
   std::vector<std::string> kept() const {
@@ -401,11 +454,20 @@ private:
     if (writes)
       writing_[print] = {{what.lease, what.epoch}, {}, false};
     job_queue& queue = writes ? writing_here_ : std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
+    const auto* evaluates = std::get_if<evaluate_work>(&what.what);
+    const auto on = evaluates ? std::optional(evaluates->on) : std::nullopt;
+    std::string refused;
     {
       std::lock_guard lock(mutex_);
-      queue.waiting.push_back(job{std::move(what), std::move(print)});
-      live_.push_back({queue.waiting.back().what.lease, queue.waiting.back().what.epoch, queue.waiting.back().cancelled});
+      if (on)
+        refused = why_suspended(*on);
+      if (refused.empty()) {
+        queue.waiting.push_back(job{std::move(what), std::move(print)});
+        live_.push_back({queue.waiting.back().what.lease, queue.waiting.back().what.epoch, queue.waiting.back().cancelled, on});
+      }
     }
+    if (!refused.empty())
+      return apply(leases_.finished(what.lease, what.epoch, std::move(refused), steady::now()));
     queue.arrived.notify_one();
   }
 
@@ -479,7 +541,7 @@ private:
       if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
         auto got = host_.evaluate(*evaluate, *mine.cancelled);
         pass(failpoint::answer_before_spool);
-        if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty())
+        if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty() && !is_suspended(evaluate->on))
           note(spool_->keep(mine.print, *got));
         if (got)
           return std::move(*got);
@@ -515,6 +577,11 @@ private:
     }
   }
 
+  bool is_suspended(const target& on) const {
+    std::lock_guard lock(mutex_);
+    return !why_suspended(on).empty();
+  }
+
   void note(const result<void>& kept) {
     if (kept)
       return;
@@ -526,6 +593,7 @@ private:
     std::string lease;
     std::uint64_t epoch;
     std::shared_ptr<std::atomic<bool>> cancelled;
+    std::optional<target> on; // of an evaluation
   };
 
   agent::host_evaluator& host_;
@@ -534,7 +602,6 @@ private:
   const std::vector<found_device> found_;
   const agent_writing writes_;
   const std::string identity_;
-  std::vector<device_description> devices_;
   unsigned compile_slots_ = 1;
   std::string endpoint_;
   steady::time_point connected_at_{};
@@ -573,6 +640,9 @@ private:
   std::atomic<std::uint32_t> from_spool_ = 0;
 
   mutable std::mutex mutex_; // guards what follows
+  std::vector<device_description> devices_;      // of the host, suspended or not
+  std::map<std::string, std::string> suspended_; // device -> why
+  bool suspension_changed_ = false;              // and the scheduler does not know yet
   std::string spool_trouble_;
   job_queue evaluating_, compiling_, writing_here_;
   std::vector<live> live_;

@@ -43,6 +43,8 @@ public:
   virtual ~agent_service() = default;
   /// Asks the scheduler for no more work; what is under way goes on.
   virtual void drain() = 0;
+  /// The device of this name takes no more evaluations, and what it holds is given back so that others do it; compiling and writing go on. `why`: for people; "": it serves again.
+  virtual void suspend(const std::string& device, const std::string& why) = 0;
   /// Leases under way, or answered and not yet acknowledged.
   [[nodiscard]] virtual std::uint32_t held() const = 0;
   /// Answers that the spool gave instead of work, and those that it could not keep.

@@ -43,6 +43,14 @@ std::string kind_of(const submit& s) {
   return s.label + (is_compiled_by_us(s) ? "\ncompiler\n" : "\n\n") + std::string(s.in_pieces ? "pieces\n" : "\n") + (s.needs_device ? to_string(s.on) + '\n' + s.hardware : std::string());
 }
 
+/// How many leases an agent may hold for its devices: their slots, and one for each candidate that it compiles meanwhile.
+std::uint32_t credit_for(const std::vector<device_description>& devices, std::uint32_t compile_slots) {
+  std::uint32_t credit = compile_slots;
+  for (const auto& d : devices)
+    credit += d.slots;
+  return std::max(credit, 1u);
+}
+
 /// What orders owners who wait in a line; `share` has what its owner had, and when it was served last.
 template <class Share>
 std::tuple<int, double, std::uint64_t, std::string> turn_of(int less_priority, const Share& had, const std::string& owner) {
@@ -224,6 +232,7 @@ void dispatcher::on(hello&& in) {
   if (auto known = agents_.find(in.agent); known != agents_.end()) {
     if (known->second.incarnation == in.what.incarnation) { // said twice: nothing was lost
       known->second.heard_s = now_s_;
+      change_devices(in.agent, std::move(in.what.devices), in.what.compile_slots);
       return emit(welcome{in.agent});
     }
     remove_agent(in.agent, "it started again", true);
@@ -232,10 +241,7 @@ void dispatcher::on(hello&& in) {
   a.name = std::move(in.what.agent);
   a.incarnation = in.what.incarnation;
   a.has[compilers_of].credit = in.what.toolchains.empty() ? 0 : std::max(in.what.compile_slots, 1u);
-  a.has[devices_of].credit = in.what.compile_slots;
-  for (const auto& d : in.what.devices)
-    a.has[devices_of].credit += d.slots;
-  a.has[devices_of].credit = std::max(a.has[devices_of].credit, 1u);
+  a.has[devices_of].credit = credit_for(in.what.devices, in.what.compile_slots);
   a.has[pens_of].credit = in.what.writers.empty() ? 0 : std::max(in.what.writing_slots, 1u);
   a.has[answers_of].credit = ~std::uint32_t{0};
   for (const writer_description& w : in.what.writers)
@@ -257,6 +263,18 @@ void dispatcher::on(hello&& in) {
       t->second.what.holder = in.agent;
       grant_to_holder(t->second);
     }
+}
+
+/// A device is suspended, or serves again. What the agent holds for it, the agent gives back.
+void dispatcher::change_devices(const std::string& agent, std::vector<device_description>&& devices, std::uint32_t compile_slots) {
+  auto& a = agents_.at(agent);
+  const auto alike = [](const device_description& x, const device_description& y) { return x.hardware == y.hardware && x.on == y.on && x.slots == y.slots; };
+  if (std::equal(a.devices.begin(), a.devices.end(), devices.begin(), devices.end(), alike))
+    return;
+  unlist_idle(agent);
+  a.has[devices_of].credit = credit_for(devices, compile_slots);
+  a.devices = std::move(devices);
+  list_idle(agent);
 }
 
 void dispatcher::on(heartbeat&& in) {

@@ -213,6 +213,7 @@ private:
   void settle(task_state& t, std::optional<double> took_s);  // what it was charged with becomes what it took; empty: nothing
   template <class Change>
   void change_share(const std::string& owner, resource at, Change how);
+  void change_devices(const std::string& agent, std::vector<device_description>&& devices, std::uint32_t compile_slots);
   void list_idle(const std::string& agent);                  // enters an agent with credit left
   void unlist_idle(const std::string& agent);
   void assign();                                             // as many grants as credit allows

@@ -1,6 +1,7 @@
 #include "actors/dispatcher.hpp"
 
 #include "actors/failure.hpp"
+#include "actors/suspension.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/failpoint.hpp"
 
@@ -271,7 +272,13 @@ std::string dispatch_shell::served() const {
       like.hardware = device.hardware;
       all += (all.empty() ? "" : ", ") + to_string(device.on) + " (" + device.hardware + " on " + agent + (logic_.serves(agent, like) ? ")" : ", which has no compiler, and no agent compiles for it)");
     }
-  return all.empty() ? "nothing" : all;
+  if (all.empty())
+    all = "nothing";
+  for (const auto& [agent, told] : agents_)
+    for (const found_device& device : told.found)
+      if (is_suspended(device))
+        all += "; " + device.name + " of " + agent + " is " + device.trouble;
+  return all;
 }
 
 /// To a person.

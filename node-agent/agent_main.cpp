@@ -7,11 +7,13 @@
 #include "node-agent/devices.hpp"
 #include "node-agent/disk_room.hpp"
 #include "node-agent/evaluate.hpp"
+#include "node-agent/golden_watch.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
 #include "protocol/failpoint.hpp"
 #include "protocol/host_selection.hpp"
 #include "scheduler/host_models.hpp"
+#include "scheduler/quantity.hpp"
 #include "scheduler/target_description.hpp"
 
 #include <CLI/CLI.hpp>
@@ -21,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <poll.h>
 #include <string>
 #include <sys/signalfd.h>
@@ -68,7 +71,7 @@ std::string host_name() {
 int main(int argc, char** argv) {
   if (agent::answer_device_search(argc, argv))
     return 0;
-  std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any";
+  std::string scheduler, key_path, cache, python, compiler = "g++", name, sandbox = "any", golden_every = "10m";
   unsigned compile_slots = 0, device_slots = 1, cache_gib = 4, piece_kib = limits::piece_bytes >> 10, writing_slots = 1;
   bool compile_elsewhere = false, compile_only = false;
   std::vector<std::string> described, labels;
@@ -86,6 +89,7 @@ int main(int argc, char** argv) {
   app.add_option("--name", name, "what it is called behind its key's name (default: the host's)")->type_name("NAME");
   app.add_option("--compile-slots", compile_slots, "compilers at once (0: one per core)")->type_name("N");
   app.add_option("--device-slots", device_slots, "measurements at once: cores are shared out")->type_name("N");
+  app.add_option("--golden-every", golden_every, "how often the device is checked against its calibration, half a second each (0: never)")->type_name("TIME")->capture_default_str();
   app.add_option("--require-sandbox", sandbox, "full: refuse to start where a layer is missing")->check(CLI::IsMember({"any", "full"}));
   app.add_option("--device", described, "a device that kevolve does not know, by the file that describes it; may be given again")->type_name("FILE.toml")->expected(1)->take_all();
   app.add_option("--models", writes.file, "models that write candidates on this host: [llm.providers.X] and [[llm.models]] as in config.toml; their keys stay here")->type_name("FILE.toml");
@@ -96,6 +100,9 @@ int main(int argc, char** argv) {
 
   if (auto armed = arm_failpoint_of_environment(); !armed)
     return failed(armed.error());
+  const auto every_s = scheduler::duration_from_string(golden_every);
+  if (!every_s)
+    return failed({errc::usage, "--golden-every: " + every_s.error().message});
 
   // Before any thread: judges are forked first, and every thread blocks what one of them waits for.
   sigset_t stops;
@@ -179,6 +186,18 @@ int main(int argc, char** argv) {
         say("calibrated, by a kernel that was compiled elsewhere");
     });
   introduce(**host, whole, scheduler, compile_only);
+  std::optional<agent::golden_watch> watch;
+  const std::string checked = compile_only ? "" : (*host)->devices().front().name; // the one that is calibrated
+  if (!compile_only && *every_s > 0) {
+    agent::device_health::settings how;
+    how.every_s = *every_s;
+    watch.emplace(**host, how, [checked](const std::string& text) { say(checked + ": " + text); });
+  }
+  std::string suspended; // why, as the service was told
+  const auto mind_suspension = [&] {
+    if (const std::string why = watch ? watch->why_suspended() : ""; why != suspended)
+      (*service)->suspend(checked, suspended = why);
+  };
 
   manager.ready("serves " + scheduler + " as " + whole);
 
@@ -225,10 +244,12 @@ int main(int argc, char** argv) {
       service = serve();
       if (!service)
         return failed(service.error());
+      suspended.clear();
       leaving = false;
       from_spool = 0;
       was_connected = false;
     }
+    mind_suspension();
     if (const auto now = (*service)->rounds(); now != rounds) { // its socket is served
       rounds = now;
       manager.alive(agent::now_s());

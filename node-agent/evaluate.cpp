@@ -4,6 +4,7 @@
 #include "node-agent/described_device.hpp"
 #include "node-agent/device_lock.hpp"
 #include "node-agent/diagnose.hpp"
+#include "node-agent/golden.hpp"
 #include "node-agent/hardware.hpp"
 #include "node-agent/instruction_sets.hpp"
 #include "node-agent/judge_link.hpp"
@@ -36,6 +37,8 @@ constexpr double judge_silence_s = 600; // the oracle may think long over a larg
 constexpr double compile_only_s = 120;  // nvcc takes ten
 constexpr double waiting_share = 0.5;   // of an attempt's limit: for other processes that use these cores, before we measure beside them
 constexpr double waiting_to_calibrate_s = 120;
+constexpr double waiting_to_check_s = 20; // evaluations wait as long: the device is held meanwhile
+constexpr double golden_silence_s = 60;   // a run takes half a second, ten on a host that is held back to a twentieth
 constexpr std::size_t slots_of_baselines = 0; // baseline hosts live with the first judge only
 
 std::vector<int> usable_cores() {
@@ -78,6 +81,8 @@ public:
     return compilers_->compile_for(what, cancelled);
   }
   result<host_roofs> roofs() override { return roofs(false); }
+  result<golden_check> check_device(const std::atomic<bool>& cancelled) override;
+  result<host_roofs> calibrate_again() override;
   result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) override;
   result<std::string> compile_only(const candidate& what, const std::vector<std::string>& command, const std::atomic<bool>& cancelled) override {
     for (const auto& device : described_)
@@ -439,6 +444,49 @@ result<host_roofs> host::roofs(bool afresh) {
   KEVOLVE_TRY(found, measure_roofs(settings_.cache, hardware_, toolchain, settings_.compiler, judges_[0]->setup().cores.size(), afresh, probe));
   note_facts(&found);
   return *(roofs_ = std::move(found));
+}
+
+result<host_roofs> host::calibrate_again() {
+  {
+    std::lock_guard lock(roofs_mutex_);
+    roofs_renewed_ = false;
+  }
+  return roofs(true);
+}
+
+result<golden_check> host::check_device(const std::atomic<bool>& cancelled) {
+  std::optional<host_roofs> known;
+  if (std::unique_lock lock(roofs_mutex_, std::try_to_lock); lock) // else it is being calibrated
+    known = roofs_;
+  if (!known || known->memory.empty())
+    return error{errc::not_found, "the device is not calibrated yet"};
+  KEVOLVE_TRY(built, compilers_->compile(roof_kernel(settings_.compiler), 60, cancelled));
+  if (!built.good)
+    return error{errc::configuration, "the golden kernel does not compile: " + built.log.substr(0, 400)};
+  judge_golden ask = golden_request(*known, static_cast<std::uint64_t>(unix_ms()));
+  ask.what = {roof_kernel(settings_.compiler).id, built.artifact.string()};
+  device mine(*this, false);
+  if (!mine.alone(waiting_to_check_s, cancelled) && (cancelled || locks_.front()->trouble().empty()))
+    return error{errc::interrupted, "other processes measured on these cores all the time"};
+  judge_describe first{mine.judge().next_number()}; // a judge may still think about what was cancelled: that is not the device's silence
+  KEVOLVE_TRY(listens, mine.judge().ask(first, first.number, cancelled, judge_silence_s, [](const std::string&) {}));
+  mine.quiet(true);
+  ask.number = mine.judge().next_number();
+  const double asked = now_s();
+  golden_check found{{}, calibrated_rates(*known)};
+  auto reply = mine.judge().ask(ask, ask.number, cancelled, golden_silence_s, [](const std::string&) {});
+  if (!reply && reply.error().code == errc::interrupted)
+    return reply.error();
+  if (!reply) { // the judge has been replaced
+    found.run = {now_s() - asked >= golden_silence_s ? golden_run::end::silent : golden_run::end::failed, {}, reply.error().message};
+    return found;
+  }
+  const auto* done = std::get_if<judge_golden_done>(&*reply);
+  if (!done)
+    return error{errc::infrastructure, "the judge answered something else"};
+  KEVOLVE_TRY(run, golden_run_of(*done, *known, judges_[0]->setup().cores.size()));
+  found.run = std::move(run);
+  return found;
 }
 
 /// What calibration's kernel is compiled with; elsewhere that is known once it was.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "node-agent/defence.hpp"
+#include "node-agent/device_health.hpp"
 #include "node-agent/remote_compiler.hpp"
 #include "protocol/message.hpp"
 #include "protocol/result.hpp"
@@ -46,6 +47,12 @@ struct host_roofs {
   std::string note;
 };
 
+/// One golden run of the device that `host_evaluator::devices` names first, and what calibration had found.
+struct golden_check {
+  golden_run run;
+  golden_rates calibrated;
+};
+
 class host_evaluator {
 public:
   static result<std::unique_ptr<host_evaluator>> start(host_settings settings);
@@ -69,6 +76,14 @@ public:
   }
   /// Measures the roofs, or reads them from the cache.
   virtual result<host_roofs> roofs() = 0;
+  /// Has the device do golden.hpp's kernel when it is free, as between two evaluations. Errors: it was not done (nothing is calibrated yet, other processes measured all the
+  /// time, its kernel could not be compiled or started), which says nothing of the device.
+  virtual result<golden_check> check_device(const std::atomic<bool>& cancelled) {
+    (void)cancelled;
+    return error{errc::not_found, "this host has no device that can be checked"};
+  }
+  /// Measures the roofs again; the best of both holds.
+  virtual result<host_roofs> calibrate_again() { return roofs(); }
   /// One attempt. A failing candidate is an evaluation with its outcome; an `error` is always infrastructure. `cancelled` is polled at
   /// least every 100 ms; a cancelled attempt kills its processes and returns errc::interrupted.
   virtual result<evaluation> evaluate(const evaluate_work& what, const std::atomic<bool>& cancelled) = 0;

@@ -31,6 +31,7 @@ public:
   judge_verdict evaluate(const judge_evaluate& what);
   void prepare(const judge_prepare& what);
   judge_probed probe(const judge_probe& what);
+  judge_golden_done golden(const judge_golden& what);
   judge_described describe(const judge_describe& what) const;
 
 private:

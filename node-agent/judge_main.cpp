@@ -107,6 +107,7 @@ int main() {
                             there = talk.announce("prepared");
                           },
                           [&](const judge_probe& x) { talk.begin(x.number), there = talk.send(self.probe(x)); },
+                          [&](const judge_golden& x) { talk.begin(x.number), there = talk.send(self.golden(x)); },
                           [&](const judge_describe& x) { talk.begin(x.number), there = talk.send(self.describe(x)); }, [](const auto&) {}},
                *request);
     if (!there)

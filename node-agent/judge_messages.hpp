@@ -58,13 +58,32 @@ struct judge_probe {
   std::uint32_t repeats = 3;
 };
 
+/// One thing that a golden run does: calls with these axes, of which each is timed, until `most_calls` or `budget_s`; then the results are checked.
+struct golden_step {
+  std::vector<std::int64_t> axes;
+  bool copies = false;          // the first output is the first input; otherwise:
+  std::vector<float> sums;      // each thread's, in every 16th element of the second output, is one of these
+  std::uint32_t most_calls = 1;
+  double budget_s = 0.5;
+};
+
+/// Runs a program of ours whose results are known, on inputs drawn from `seed`: a golden run (golden.hpp).
+struct judge_golden {
+  std::uint64_t number = 0;
+  judge_program what;
+  std::vector<std::int64_t> inputs;  // float32 elements each
+  std::vector<std::int64_t> outputs;
+  std::vector<golden_step> steps;
+  std::uint64_t seed = 0;
+};
+
 /// What confines candidates here; answered by judge_described.
 struct judge_describe { std::uint64_t number = 0; };
 
 struct judge_go { std::uint64_t number = 0; };
 struct judge_cancel { std::uint64_t number = 0; };
 
-using judge_request = std::variant<judge_setup, judge_evaluate, judge_prepare, judge_probe, judge_describe, judge_go, judge_cancel>;
+using judge_request = std::variant<judge_setup, judge_evaluate, judge_prepare, judge_probe, judge_golden, judge_describe, judge_go, judge_cancel>;
 
 /// "checking", "measuring" (answered by judge_go once the compilers stand still), "measured", "prepared".
 struct judge_stage {
@@ -90,6 +109,18 @@ struct judge_probed {
   std::string problem; // empty: good
 };
 
+/// Of one call of a step.
+struct golden_seconds { double least_s = 0, mean_s = 0; };
+
+struct judge_golden_done {
+  std::uint64_t number = 0;
+  std::vector<golden_seconds> steps;
+  std::string wrong;   // which result, and how; empty: all were right
+  std::string problem; // why it did not come to its end; empty: it did
+  bool began = false;  // false: the program could not be started
+  bool hung = false;   // a call did not return
+};
+
 struct judge_layer {
   std::string name;
   bool holds = false;
@@ -102,7 +133,7 @@ struct judge_described {
   std::vector<judge_layer> layers;
 };
 
-using judge_reply = std::variant<judge_stage, judge_verdict, judge_probed, judge_described>;
+using judge_reply = std::variant<judge_stage, judge_verdict, judge_probed, judge_golden_done, judge_described>;
 
 template <class Inspector>
 bool inspect(Inspector& f, judge_setup& x) {
@@ -127,6 +158,24 @@ template <class Inspector>
 bool inspect(Inspector& f, judge_probe& x) {
   return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("inputs", x.inputs), f.field("outputs", x.outputs),
                             f.field("axes", x.axes), f.field("repeats", x.repeats));
+}
+template <class Inspector>
+bool inspect(Inspector& f, golden_step& x) {
+  return f.object(x).fields(f.field("axes", x.axes), f.field("copies", x.copies), f.field("sums", x.sums), f.field("most_calls", x.most_calls), f.field("budget_s", x.budget_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_golden& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("what", x.what), f.field("inputs", x.inputs), f.field("outputs", x.outputs), f.field("steps", x.steps),
+                            f.field("seed", x.seed));
+}
+template <class Inspector>
+bool inspect(Inspector& f, golden_seconds& x) {
+  return f.object(x).fields(f.field("least_s", x.least_s), f.field("mean_s", x.mean_s));
+}
+template <class Inspector>
+bool inspect(Inspector& f, judge_golden_done& x) {
+  return f.object(x).fields(f.field("number", x.number), f.field("steps", x.steps), f.field("wrong", x.wrong), f.field("problem", x.problem),
+                            f.field("began", x.began), f.field("hung", x.hung));
 }
 template <class Inspector>
 bool inspect(Inspector& f, judge_describe& x) {

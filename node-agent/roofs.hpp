@@ -15,8 +15,13 @@ using probe_kernel = std::function<result<std::vector<double>>(const candidate& 
                                                                const std::vector<std::int64_t>& outputs,
                                                                const std::vector<std::vector<std::int64_t>>& axes)>;
 
-/// What calibration runs.
+/// What calibration runs, and golden.hpp. One float32 input, two float32 outputs, of which the second takes every thread's sum (every 16th element); axes: one of these modes,
+/// elements, and how often.
+enum roof_mode : std::int64_t { reading, writing_past_caches, writing, copying_past_caches, copying, multiplying_and_adding, dependent_multiplications, golden_sums };
 candidate roof_kernel(const std::string& compiler);
+/// Of its sums on this host: accumulators of a thread, and operations that `cores` threads make in so many rounds.
+int roof_chains();
+double roof_flops(std::int64_t rounds, std::size_t cores);
 
 result<host_roofs> measure_roofs(const std::filesystem::path& cache, const std::string& hardware, const std::string& toolchain,
                                  const std::string& compiler, std::size_t cores, bool afresh, const probe_kernel& probe);

@@ -3,7 +3,7 @@
 // for it and keeps its newest progress.
 #include "actors/client_port.hpp"
 #include "actors/own_usage.hpp"
-#include "actors/runtime.hpp"
+#include "actors/suspension.hpp"
 #include "node-agent/process.hpp"
 #include "node-agent/service_manager.hpp"
 #include "protocol/failpoint.hpp"
@@ -236,7 +236,10 @@ public:
       m.value(static_cast<double>(all->size()));
       m.begin("kevolve_agent_leases", "gauge", "Leases that an agent holds.");
       for (const agent_status& a : *all)
-        m.value(a.leases, {{"agent", a.name}, {"state", a.draining ? "draining" : "working"}});
+        m.value(a.leases, {{"agent", a.name}, {"state", state_of(a)}});
+      m.begin("kevolve_agent_suspended_devices", "gauge", "Devices of an agent that are in trouble; the list of agents says why.");
+      for (const agent_status& a : *all)
+        m.value(static_cast<double>(suspended_devices(a)), {{"agent", a.name}});
       m.begin("kevolve_agent_silent_seconds", "gauge", "Seconds since an agent was heard.");
       for (const agent_status& a : *all)
         m.value(a.silent_s, {{"agent", a.name}});
@@ -350,6 +353,8 @@ private:
     return session_answer(account, facts);
   }
 
+  static const char* state_of(const agent_status& a) { return a.draining ? "draining" : is_suspended(a) ? "suspended" : "working"; }
+
   static object agents_object(const std::vector<agent_status>& all) {
     object rows = object::array();
     for (const agent_status& a : all) {
@@ -362,7 +367,7 @@ private:
       object writers = object::array();
       for (const writer_description& w : a.writers)
         writers.push_back({{"name", w.name}, {"model", w.model}, {"provider", w.provider}});
-      rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", a.draining ? "draining" : "working"}, {"leases", a.leases}, {"credit", a.credit},
+      rows.push_back({{"agent", a.name}, {"incarnation", a.incarnation}, {"state", state_of(a)}, {"leases", a.leases}, {"credit", a.credit},
                       {"silent_s", a.silent_s}, {"compiles", a.compiles}, {"compiled_elsewhere", !a.compiles && a.served}, {"toolchains", a.toolchains}, {"devices", devices}, {"found", found},
                       {"writers", writers}, {"writing", a.writes}, {"writing_slots", a.writing_slots}, {"labels", a.labels}});
     }

@@ -831,3 +831,65 @@ TEST_CASE("settled tasks are forgotten oldest first beyond the bound, and by the
   CHECK(kept.origin_of("s/2/0") == nullptr);
   CHECK(kept.origin_of("t/1/0") != nullptr);
 }
+
+TEST_CASE("a device that its agent no longer offers gets nothing more, and what is given back waits until it is offered again") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 2), 0);
+  CHECK(only<grant>(d.step(task_of("a"), 0)).size() == 1);
+  (void)d.step(accepted{"x", "a", 1}, 0);
+  hello without = agent_of("x", 2);
+  without.what.devices.clear();
+  auto told = d.step(without, 1);
+  CHECK(only<welcome>(told).size() == 1);
+  CHECK(only<agent_gone>(told).empty());
+  CHECK_FALSE(d.serves(cpu));
+  CHECK(only<grant>(d.step(task_of("b"), 1)).empty());
+  CHECK(only<requeued>(d.step(finished{"x", "a", 1, true, "cpu0 is suspended: it drifts"}, 1)).size() == 1);
+  CHECK(only<grant>(d.step(dispatch::tick{}, 2)).empty());
+  auto granted = only<grant>(d.step(agent_of("x", 2), 3));
+  REQUIRE(granted.size() == 2);
+  CHECK(granted[0].lease == "a");
+  CHECK(granted[0].epoch == 2);
+  CHECK(granted[1].lease == "b");
+}
+
+TEST_CASE("what a suspended device gives back goes to another agent, and compiling for others goes on") {
+  dispatcher d;
+  hello x = agent_of("x");
+  x.what.toolchains = {"g++ 12.2.0"};
+  x.what.machine = "x86_64";
+  (void)d.step(x, 0);
+  (void)d.step(task_of("a"), 0);
+  (void)d.step(agent_of("y"), 0);
+  x.what.devices.clear();
+  (void)d.step(x, 1);
+  auto granted = only<grant>(d.step(finished{"x", "a", 1, true, "suspended"}, 1));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "y");
+  submit compile = task_of("c");
+  compile.needs_device = false;
+  compile.toolchain = "g++";
+  compile.machine = "x86_64";
+  compile.libc = 2036;
+  granted = only<grant>(d.step(compile, 2));
+  REQUIRE(granted.size() == 1);
+  CHECK(granted[0].agent == "x");
+}
+
+TEST_CASE("an agent's credit follows the slots that it offers, and saying the same twice changes nothing") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 1), 0);
+  CHECK(d.standing_of("x")->credit == 1);
+  (void)d.step(agent_of("x", 3), 1);
+  CHECK(d.standing_of("x")->credit == 3);
+  for (int i = 0; i < 4; ++i)
+    (void)d.step(task_of("t" + std::to_string(i)), 1);
+  CHECK(d.standing_of("x")->leases == 3);
+  (void)d.step(agent_of("x", 3), 2);
+  CHECK(d.standing_of("x")->leases == 3);
+  (void)d.step(agent_of("x", 1), 3); // holds more than it has slots for now
+  CHECK(d.standing_of("x")->leases == 3);
+  CHECK(only<grant>(d.step(finished{"x", "t0", 1, false, ""}, 4)).empty());
+  CHECK(only<grant>(d.step(finished{"x", "t1", 1, false, ""}, 4)).empty());
+  CHECK(only<grant>(d.step(finished{"x", "t2", 1, false, ""}, 4)).size() == 1);
+}

@@ -323,3 +323,24 @@ TEST_CASE("a baseline that cannot be had is said, and does not stop the verdict"
   CHECK(e.log.find("baseline nonsense is unavailable") != std::string::npos);
   CHECK(e.log.find("baseline eager is unavailable") != std::string::npos);
 }
+
+TEST_CASE("a golden run of a calibrated device is right, on this host's own instructions") {
+  REQUIRE(host().roofs());
+  const std::atomic<bool> never{false};
+  const auto found = host().check_device(never);
+  REQUIRE_MESSAGE(found, (found ? std::string() : found.error().message));
+  CAPTURE(found->run.detail);
+  CHECK(found->run.how == golden_run::end::good);
+  CHECK(found->run.found.computes >= found->run.found.computes_throughout);
+  CHECK(found->run.found.computes_throughout > 0);
+  CHECK(found->run.found.copies > 0);
+  CHECK(found->calibrated.computes > 0);
+  CHECK(found->calibrated.copies > 0);
+}
+
+TEST_CASE("a golden run that nobody wants any more ends without a verdict, and the judge works on") {
+  REQUIRE(host().roofs());
+  const std::atomic<bool> now{true};
+  CHECK_FALSE(host().check_device(now));
+  CHECK(evaluated(work_on(naive_rms_norm())).result == outcome::passed);
+}

@@ -520,3 +520,60 @@ TEST_CASE("an anchor is looked at in timed calls, too") {
   CHECK(v.notes[0].find("errs later") == 0);
   CHECK(v.notes[0].find("while measured") != std::string::npos);
 }
+
+namespace {
+
+/// Copies or sums as calibration's kernel would, and ends `wrong`.
+judge_program golden_program(const std::string& wrong) {
+  return program_of("golden " + wrong, "if (axes[0] == 0) for (long i = 0; i < axes[1]; ++i) ((float*)out[0].data)[i] = ((const float*)in[0].data)[i];\n"
+                                      "else for (int core = 0; core < 2; ++core) ((float*)out[1].data)[16 * core] = 2.5f;\n" + wrong + "\nreturn 0;");
+}
+
+judge_golden asking_golden(const judge_program& what) {
+  judge_golden ask;
+  ask.number = 43;
+  ask.what = what;
+  ask.inputs = {5000};
+  ask.outputs = {5000, 1024};
+  ask.steps = {{{0, 5000, 1}, true, {}, 5, 10}, {{1, 5000, 1}, false, {1.5f, 2.5f}, 7, 10}};
+  ask.seed = 11;
+  return ask;
+}
+
+} // namespace
+
+TEST_CASE("a golden run times every step and finds right results right") {
+  court judge({}, {0, 1});
+  const auto done = judge.one.golden(asking_golden(golden_program("")));
+  CHECK(done.number == 43);
+  CHECK(done.began);
+  CHECK(done.problem == "");
+  CHECK(done.wrong == "");
+  REQUIRE(done.steps.size() == 2);
+  for (const golden_seconds& each : done.steps) {
+    CHECK(each.least_s > 0);
+    CHECK(each.mean_s >= each.least_s);
+  }
+}
+
+TEST_CASE("a golden run finds one wrong bit of a copy, a wrong sum of any core, and what is left undone") {
+  court judge({}, {0, 1});
+  const auto wrong = [&](const std::string& body) { return judge.one.golden(asking_golden(golden_program(body))).wrong; };
+  const std::string bit = wrong("if (axes[0] == 0) ((unsigned char*)out[0].data)[4 * 1234] ^= 1;");
+  CHECK(bit.find("a copy differs from its source in 1 of 5000 elements, first in 1234: ") == 0);
+  CHECK(wrong("if (axes[0] == 0) ((float*)out[0].data)[4999] = 0;").find("in 1 of 5000 elements, first in 4999: ") != std::string::npos);
+  CHECK(wrong("if (axes[0] == 1) ((float*)out[1].data)[16] = 2.25f;") == "core 1 of the slot summed up to 2.25 instead of 1.5");
+  const auto undone = judge.one.golden(asking_golden(program_of("does nothing", "return 0;")));
+  CHECK(undone.wrong.find("in 5000 of 5000 elements") != std::string::npos);
+}
+
+TEST_CASE("a golden kernel that crashes began, and one that cannot be loaded did not") {
+  court judge;
+  const auto crashed = judge.one.golden(asking_golden(golden_program("__builtin_trap();")));
+  CHECK(crashed.began);
+  CHECK(crashed.problem.find("the golden kernel ") == 0);
+  CHECK_FALSE(crashed.hung);
+  const auto missing = judge.one.golden(asking_golden({"missing", "/nowhere/at/all.so"}));
+  CHECK_FALSE(missing.began);
+  CHECK_FALSE(missing.problem.empty());
+}
