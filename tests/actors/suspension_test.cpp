@@ -18,11 +18,12 @@ bool comes_true(Condition condition) { // or the test fails after a minute
 }
 
 /// Evaluates nothing until it is told to; an evaluation that is cancelled ends.
-struct stuck_host : made_up_host {
+struct stuck_host {
   std::atomic<bool> stuck = true;
   std::atomic<unsigned> interrupted = 0;
+  made_up_host host;
   stuck_host() {
-    before = [this](const evaluate_work&, const std::atomic<bool>& cancelled) -> std::optional<error> {
+    host.before = [this](const evaluate_work&, const std::atomic<bool>& cancelled) -> std::optional<error> {
       while (stuck && !cancelled)
         std::this_thread::sleep_for(1ms);
       if (!cancelled)
@@ -60,10 +61,10 @@ TEST_CASE("what a suspended device holds is given back, and another agent finish
   stuck_host ill;
   made_up_host well;
   world.start_engine();
-  const auto first = serve(world, ill, "first");
+  const auto first = serve(world, ill.host, "first");
   auto session = world.engine->submit(made_up::subject(), {}, short_search(12));
   REQUIRE_MESSAGE(session, session.error().message);
-  REQUIRE(comes_true([&] { return ill.asked > 0; }));
+  REQUIRE(comes_true([&] { return ill.host.asked > 0; }));
   const auto second = serve(world, well, "second");
   first->suspend("cpu0", "it drifts: a test says so");
   const auto end = world.engine->wait(*session, {});
@@ -85,21 +86,21 @@ TEST_CASE("a session that only a suspended device could serve waits, says for wh
   stuck_host one;
   world.parts.unserved_limit_s = 3600;
   world.start_engine();
-  const auto agent = serve(world, one, "only");
+  const auto agent = serve(world, one.host, "only");
   auto session = world.engine->submit(made_up::subject(), {}, through_one_slot(5));
   REQUIRE_MESSAGE(session, session.error().message);
-  REQUIRE(comes_true([&] { return one.asked > 0; }));
+  REQUIRE(comes_true([&] { return one.host.asked > 0; }));
   CHECK(waits_for(world, *session) == "");
   agent->suspend("cpu0", "it hangs: a test says so");
   REQUIRE(comes_true([&] { return waits_for(world, *session).find("cpu0 of only/") != std::string::npos; }));
   CHECK(waits_for(world, *session).find("is suspended: it hangs: a test says so") != std::string::npos);
   CHECK(comes_true([&] { return status_of(world, "only")->leases == 0; }));
-  const unsigned asked = one.asked;
+  const unsigned asked = one.host.asked;
   one.stuck = false;
   agent->suspend("cpu0", "");
   const auto end = world.engine->wait(*session, {});
   CHECK_FALSE(end.failure);
-  CHECK(one.asked > asked);
+  CHECK(one.host.asked > asked);
   CHECK(world.events<evaluation_recorded>(*session).size() == 5);
   for (const auto& each : world.events<evaluation_recorded>(*session))
     CHECK(each.what.result != outcome::infrastructure);

@@ -65,16 +65,20 @@ class Group:
 
 
 def metric(page, name):
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(page + "/metrics", timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{page}/metrics", timeout=30) as answer:
         return [line.rsplit(" ", 1)[1] for line in answer.read().decode().splitlines() if line.startswith(name + "{")]
 
 
 class Watched(Fleet):
     """A scheduler with a page of metrics."""
 
+    def __init__(self, kevolve):
+        super().__init__(kevolve)
+        port = free_port(3)
+        self.endpoint, self.page = f"tcp://127.0.0.1:{port}", f"127.0.0.1:{port + 2}"
+
     def start(self, name, line, **more):
         if name == "scheduler":
-            self.page = f"127.0.0.1:{free_port()}"
             line = [*line, "--http", self.page]
         return super().start(name, line, **more)
 
@@ -99,7 +103,7 @@ def main():
         trouble = shown["found"][0]["trouble"]
         assert trouble.startswith("suspended: it drifts: computes ") and "throughout" in trouble and "golden runs in a row" in trouble, trouble
         assert f"cpu0: {trouble}" in log.read_text(), log.read_text()
-        assert metric(f"http://{fleet.page}", "kevolve_agent_suspended_devices") == ["1"]
+        assert metric(fleet.page, "kevolve_agent_suspended_devices") == ["1"]
         until(lambda: fleet.agents()[0]["leases"] == 0, 120, "what it held is given back")
         waits = until(lambda: fleet.show(session).get("waits_for"), 60, "the session says what it waits for")
         assert "cpu0 of fleet.one" in waits and trouble in waits, waits
@@ -110,7 +114,7 @@ def main():
         group.hold_back(False)
         until(lambda: fleet.agents()[0]["state"] == "working", 300, "the device serves again")
         assert "cpu0: serves again: computes " in log.read_text(), log.read_text()
-        assert metric(f"http://{fleet.page}", "kevolve_agent_suspended_devices") == ["0"]
+        assert metric(fleet.page, "kevolve_agent_suspended_devices") == ["0"]
         fleet.ask("sessions", "watch", session)
         end = fleet.show(session)
         assert end["evaluations"] == 24 and end["best"]["verified"] is True and end["outcomes"].get("infrastructure", 0) == 0, end
