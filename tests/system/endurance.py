@@ -91,13 +91,6 @@ class Endurance(Fleet):
         self.run("keys", "new", "friend", "--role", "client", "--out", self.at / "friend.key", "--data", self.at / "data")
         return self
 
-    def __exit__(self, *failure):
-        try:
-            super().__exit__(*failure)
-        finally:
-            if self.mounted:
-                subprocess.run(["umount", "-l", str(self.disk)])
-
     def start(self, name, line, **more):
         if name == "scheduler" and "--standing-session" not in line:
             line = [*line, "--standing-session", str(chosen.session)]

@@ -78,6 +78,9 @@ class Fleet:
         if failure:
             for log in sorted(self.at.glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}")
+        for line in pathlib.Path("/proc/mounts").read_text().splitlines():  # disks of a test's own
+            if line.split()[1].startswith(f"{self.at}/"):
+                subprocess.run(["umount", "-l", line.split()[1]])
         shutil.rmtree(self.at, ignore_errors=True)
 
     def start(self, name, line, **more):
