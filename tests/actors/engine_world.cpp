@@ -17,13 +17,22 @@ scratch_directory::~scratch_directory() {
   std::filesystem::remove_all(path, ignored);
 }
 
+result<std::unique_ptr<link>> open_test_link(void* context, const link_callbacks& callbacks) {
+  for (int tries = 0;; ++tries) {
+    auto opened = link::open("inproc://kevolve-test", context, "kevolve", callbacks);
+    if (opened || tries == 100 || opened.error().message.find("Address already in use") == std::string::npos)
+      return opened;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 engine_world::engine_world() {
   auto opened = kb::store::open(directory.path / "kb", kb::access::read_write);
   if (!opened)
     throw std::runtime_error(opened.error().message);
   memory = std::move(*opened);
   parts.make_generator = made_up::generator();
-  parts.open_link = [this](link_callbacks callbacks) { return link::open("inproc://kevolve-test", context.handle(), "kevolve", std::move(callbacks)); };
+  parts.open_link = [this](const link_callbacks& callbacks) { return open_test_link(context.handle(), callbacks); };
 }
 
 engine_world::~engine_world() {

@@ -3,6 +3,7 @@
 
 #include "actors/agent_service.hpp"
 #include "actors/engine.hpp"
+#include "actors/link.hpp"
 #include "actors/made_up.hpp"
 #include "kb/store.hpp"
 #include "node-agent/evaluate.hpp"
@@ -50,6 +51,9 @@ struct scratch_directory {
   scratch_directory();
   ~scratch_directory();
 };
+
+/// The scheduler's end at inproc://kevolve-test. A socket that was closed a moment ago gives the name back a moment later: asked for again until then.
+result<std::unique_ptr<link>> open_test_link(void* context, const link_callbacks& callbacks);
 
 struct engine_world {
   scratch_directory directory;

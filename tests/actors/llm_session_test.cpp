@@ -79,7 +79,7 @@ struct process_world {
     memory = std::move(*opened);
     engine_parts parts;
     parts.make_generator = made_up::generator();
-    parts.open_link = [this](link_callbacks callbacks) { return link::open("inproc://kevolve-test", context.handle(), "kevolve", std::move(callbacks)); };
+    parts.open_link = [this](const link_callbacks& callbacks) { return test::open_test_link(context.handle(), callbacks); };
     parts.models = std::make_shared<http_desk>(url, compile_time);
     auto started = start_engine(*memory, 2, parts);
     REQUIRE_MESSAGE(started, started.error().message);

@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -120,8 +121,12 @@ private:
     KEVOLVE_CHECK(t.submitted == t.queued + t.leased + t.delivered + t.failed + t.cancelled);
     KEVOLVE_CHECK(t.leased == held_.size());
     for (int n = 0; n < 4; ++n)
-      if (const auto standing = logic_.standing_of("a" + std::to_string(n)))
-        KEVOLVE_CHECK(standing->leases <= standing->credit && standing->compiling <= standing->compile_credit && standing->writes + standing->promised <= standing->writing_slots);
+      if (const auto standing = logic_.standing_of("a" + std::to_string(n))) {
+        auto& before = leases_[static_cast<std::size_t>(n)];
+        KEVOLVE_CHECK(standing->leases <= std::max(standing->credit, before)); // a device that is suspended takes credit away, and what is leased is given back
+        KEVOLVE_CHECK(standing->compiling <= standing->compile_credit && standing->writes + standing->promised <= standing->writing_slots);
+        before = standing->leases;
+      }
   }
   void on(const dispatch::grant& e) {
     KEVOLVE_CHECK(!held_.contains(e.lease) && e.epoch > epochs_[e.lease]);
@@ -164,6 +169,7 @@ private:
     return few;
   }()};
   std::map<std::string, std::pair<std::string, std::uint64_t>> held_;
+  std::array<std::uint32_t, 4> leases_{}; // by agent, before the newest step
   std::map<std::string, std::uint64_t> epochs_;
   std::set<std::string> paid_, permits_, asked_;
   double now_s_ = 1;

@@ -512,7 +512,7 @@ TEST_CASE("each layer of confinement is described by name, and one that is off l
 
 TEST_CASE("an anchor is looked at in timed calls, too") {
   court judge(only({defence::spots}));
-  const judge_program errs = program_of("errs later", "static long calls; honest(); if (++calls > 40) for (long i = 0; i < axes[0]; ++i) ((float*)out[0].data)[i * 100 + 50] += 1; return 0;");
+  const judge_program errs = program_of("errs later", "static long calls; honest(); if (++calls > 40) for (long i = 0; i < axes[0] * 100; i += 2) ((float*)out[0].data)[i] += 1; return 0;"); // half of the elements: few calls are timed on a busy host
   const judge_verdict v = judge(asking(honest(), {errs}));
   CHECK(v.result == outcome::passed); // no fault of the candidate's
   REQUIRE(v.notes.size() == 1);
