@@ -2,7 +2,6 @@
 #include "actors/synthesis/carried.hpp"
 #include "actors/synthesis/print_phase.hpp"
 
-
 namespace kevolve::synthesis {
 namespace {
 
