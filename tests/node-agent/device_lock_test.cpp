@@ -121,7 +121,7 @@ TEST_CASE("who waits comes before who asks again at once") {
   stop = true;
   other.join();
   std::sort(others_turns.begin(), others_turns.end());
-  CHECK(others_turns[10] < 40); // waiting for chance it is some two hundred; a busy host may hold us up before we ask, but not every time
+  CHECK(others_turns[10] < 40); // without turns it is thousands, and we get none; a busy host may hold us up before we ask, but not every time
 }
 
 TEST_CASE("compilers stand still while a neighbour measures, and only then") {
