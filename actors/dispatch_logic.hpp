@@ -58,6 +58,8 @@ struct submit {
   bool under_way = false;             // paid: it was leased in an earlier life of ours; whoever has it is waited for
 
   [[nodiscard]] const std::string& payer() const { return user.empty() ? owner : user; }
+  /// By g++ or clang++. What a described device runs is compiled by its description's command, there or elsewhere.
+  [[nodiscard]] bool is_compiled_by_us() const { return needs_compiler && (on.platform.empty() || on.platform == "cpu"); }
 };
 /// `keeps`: whoever has it may finish it and keep the answer; it will be asked for again.
 struct withdraw { std::string task; bool keeps = false; };
@@ -172,18 +174,21 @@ private:
     std::string promised_by;          // for_permit: who keeps a slot free for it; "": nobody any more
     double waits_until_s = 0;         // for whoever has it, or with a slot kept free
   };
+  using turn = std::tuple<int, double, std::uint64_t, std::string>; // an owner's: -priority of the first that waits, what it had, its last turn, who it is
   /// Tasks that the same agents can run, waiting by owner, and the agents with credit left that can. Few: one per target in use.
   struct line {
     submit asks;                      // one of them: what all ask of an agent
     std::set<std::pair<std::size_t, std::string>> idle;                             // (slots taken, agent)
     std::map<std::string, std::map<std::pair<int, std::uint64_t>, std::string>> waiting; // owner -> (-priority, arrival) -> task
-    std::set<std::tuple<int, double, std::uint64_t, std::string>> turns;            // (-priority of the first, what its owner had, owner's last turn, owner)
+    std::set<turn> turns;
   };
-  /// What an owner has had of a resource, in seconds of work; who had least comes first, then who was served longest ago. A lease is charged with what
-  /// this owner's took on average until it ends and tells.
+  /// What an owner has had of a resource at a priority, in seconds of work; who had least comes first, then who was served longest ago. A lease is charged
+  /// with what this owner's took on average until it ends and tells.
   struct share { double used_s = 0; double mean_s = 1; std::uint64_t turn = 0; std::size_t tasks = 0; };
+  /// What is shared: who is served before others are does not pay for it among those of another priority.
+  using level = std::pair<resource, int>;
   /// Kept while nothing of theirs is here: to ask for one thing at a time is no way to the front.
-  using owner_shares = std::array<share, resources>;
+  using owner_shares = std::map<level, share>;
 
   void on(submit&& in);
   void on(withdraw&& in);
@@ -198,21 +203,23 @@ private:
   void on(tick&& in);
 
   line& line_of(const submit& what);
+  [[nodiscard]] turn turn_in(const line& l, const std::string& owner) const;
   void list_turn(line& l, const std::string& owner);         // enters the owner's turn anew
   void unlist_turn(line& l, const std::string& owner);
   void enqueue(task_state& t);
   void leave_queue(const task_state& t);
   static resource needed_by(const task_state& t) { return t.kept ? answers_of : needed_by(t.what); }
+  static level level_of(const submit& what) { return {needed_by(what), what.priority}; }
   void hold(task_state& t, waits what, double until_s);
   void release(task_state& t);                               // from waiting, wherever it does
   void promise(task_state& t, const std::string& agent);     // asks for its permission
   void break_promise(task_state& t);
   void break_promises(const std::string& agent);
-  void begin_sharing(const std::string& owner, resource at); // it had nothing here
+  void begin_sharing(const std::string& owner, level at);    // it had nothing here
   void charge(task_state& t);                                // its turn has come
   void settle(task_state& t, std::optional<double> took_s);  // what it was charged with becomes what it took; empty: nothing
   template <class Change>
-  void change_share(const std::string& owner, resource at, Change how);
+  void change_share(const submit& of, Change how);
   void change_devices(const std::string& agent, std::vector<device_description>&& devices, std::uint32_t compile_slots);
   void list_idle(const std::string& agent);                  // enters an agent with credit left
   void unlist_idle(const std::string& agent);
@@ -236,7 +243,7 @@ private:
   std::map<std::pair<std::string, std::string>, std::uint32_t> compilers_; // (machine, a described device's toolchain or "") -> the oldest glibc of those who compile for others
   std::unordered_map<std::string, task_state> tasks_;                                              // queued and leased
   std::map<std::string, line> lines_;
-  std::map<std::string, owner_shares> owners_;
+  std::map<std::string, owner_shares> owners_;               // at least what has tasks here
   std::uint64_t turns_ = 0;
   std::set<std::pair<double, std::string>> deadlines_;       // of current leases
   std::set<std::pair<double, std::string>> holds_;           // of tasks that wait in no line, and not for ever

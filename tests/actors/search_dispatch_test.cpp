@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 using namespace kevolve;
@@ -37,6 +38,35 @@ std::vector<Effect> only(const std::vector<effect>& effects) {
       found.push_back(*x);
   return found;
 }
+
+/// An agent with one slot, and whose task it is about.
+struct one_agent {
+  one_agent() { (void)d.step(agent_of("x"), 0); }
+  void ask(const std::string& user, int priority = 0) {
+    auto t = task_of(user + "/" + std::to_string(++made), "s" + user, priority);
+    t.user = user;
+    note(d.step(t, now_s));
+  }
+  std::string user() const { return under_way.substr(0, under_way.find('/')); }
+  /// Whose it was. `work_s`: what the agent says that it took; empty: it does not say.
+  std::string finish(std::optional<double> work_s = {}) {
+    const std::string whose = user();
+    note(d.step(finished{"x", under_way, 1, false, "", work_s}, now_s));
+    return whose;
+  }
+
+  double now_s = 0;
+
+private:
+  void note(const std::vector<effect>& effects) {
+    for (const grant& g : only<grant>(effects))
+      under_way = g.lease;
+  }
+
+  dispatcher d;
+  std::string under_way;
+  int made = 0;
+};
 
 } // namespace
 
@@ -691,27 +721,14 @@ TEST_CASE("beside many kinds of work that nobody serves, taking one task out of 
 }
 
 TEST_CASE("users who ask for one thing at a time leave a third who has a queue its share") {
-  dispatcher d;
-  (void)d.step(agent_of("x"), 0);
+  one_agent x;
   std::map<std::string, int> served;
-  std::string under_way;
-  int made = 0;
-  const auto ask = [&](const std::string& user) {
-    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
-    t.user = user;
-    return d.step(t, 0);
-  };
-  const auto note = [&](const std::vector<effect>& effects) {
-    for (const grant& g : only<grant>(effects))
-      under_way = g.lease;
-  };
   for (const char* user : {"one", "two", "queue", "queue"})
-    note(ask(user));
+    x.ask(user);
   for (int i = 0; i < 60; ++i) {
-    const std::string done = under_way, user = done.substr(0, done.find('/'));
+    const std::string user = x.finish();
     ++served[user];
-    note(d.step(finished{"x", done, 1, false, ""}, 0));
-    note(ask(user)); // once it is done
+    x.ask(user); // once it is done
   }
   CHECK(served["one"] == 20);
   CHECK(served["two"] == 20);
@@ -719,37 +736,24 @@ TEST_CASE("users who ask for one thing at a time leave a third who has a queue i
 }
 
 TEST_CASE("users share an agent by the seconds that their work takes, not by pieces of it, and nobody is owed what it did not ask for") {
-  dispatcher d;
-  (void)d.step(agent_of("x"), 0);
+  one_agent x;
   const std::map<std::string, double> takes_s{{"slow", 10}, {"quick", 1}, {"late", 2}};
   std::map<std::string, double> had_s;
-  std::string under_way;
-  double now_s = 0;
-  int made = 0;
-  const auto note = [&](const std::vector<effect>& effects) {
-    for (const grant& g : only<grant>(effects))
-      under_way = g.lease;
-  };
-  const auto ask = [&](const std::string& user) {
-    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
-    t.user = user;
-    note(d.step(t, now_s));
-  };
   const auto run_until = [&](double end_s, bool waits) {
-    while (now_s < end_s) {
-      const std::string done = under_way, user = done.substr(0, done.find('/'));
-      now_s += takes_s.at(user);
+    while (x.now_s < end_s) {
+      const std::string user = x.user();
+      x.now_s += takes_s.at(user);
       had_s[user] += takes_s.at(user);
-      ask(user);
-      note(d.step(finished{"x", done, 1, false, "", waits ? std::nullopt : std::optional(takes_s.at(user))}, now_s));
+      x.ask(user);
+      x.finish(waits ? std::nullopt : std::optional(takes_s.at(user)));
     }
   };
   for (const char* user : {"slow", "slow", "quick", "quick"})
-    ask(user);
+    x.ask(user);
   run_until(400, false);
   CHECK(std::abs(had_s["slow"] - had_s["quick"]) <= 20);
   for (const char* user : {"late", "late"})
-    ask(user);
+    x.ask(user);
   had_s.clear();
   run_until(1000, true); // an agent that does not say: as long as the lease lasted
   CHECK(std::abs(had_s["slow"] - had_s["quick"]) <= 20);
@@ -757,31 +761,70 @@ TEST_CASE("users share an agent by the seconds that their work takes, not by pie
   CHECK(std::abs(had_s["late"] - 200) <= 20);
 }
 
+TEST_CASE("what waits for idle agents is neither owed what others had before it, nor is what they had then owed to whoever comes later") {
+  one_agent x;
+  std::map<std::string, double> had_s;
+  const auto run_until = [&](double end_s, const std::map<std::string, int>& priorities) {
+    while (x.now_s < end_s) {
+      const std::string user = x.user();
+      x.now_s += 1;
+      had_s[user] += 1;
+      x.ask(user, priorities.at(user));
+      x.finish(1.0);
+    }
+  };
+  for (int i = 0; i < 2; ++i)
+    x.ask("standing", -10);
+  run_until(300, {{"standing", -10}});
+  for (int i = 0; i < 2; ++i)
+    x.ask("person");
+  run_until(400, {{"standing", -10}, {"person", 0}});
+  CHECK(had_s["person"] >= 98);
+  had_s.clear();
+  for (int i = 0; i < 2; ++i)
+    x.ask("friend");
+  run_until(500, {{"person", 0}, {"friend", 0}}); // though "standing" waits all the time, and had 200 s more than "friend" when that came
+  CHECK(std::abs(had_s["person"] - had_s["friend"]) <= 4);
+}
+
+TEST_CASE("what somebody had while nobody else wanted it is not held against what they ask for at another priority") {
+  one_agent x;
+  std::map<std::string, double> had_s;
+  std::map<std::string, int> at{{"a", -10}, {"b", 0}};
+  const auto run_until = [&](double end_s) {
+    while (x.now_s < end_s) {
+      const std::string user = x.user();
+      x.now_s += 1;
+      had_s[user] += 1;
+      x.ask(user, at.at(user));
+      x.finish(1.0);
+    }
+  };
+  for (int i = 0; i < 2; ++i)
+    x.ask("a", -10);
+  run_until(500); // alone
+  for (int i = 0; i < 2; ++i)
+    x.ask("b");
+  run_until(600);
+  had_s.clear();
+  at["a"] = 0;
+  for (int i = 0; i < 2; ++i)
+    x.ask("a");
+  run_until(700);
+  CHECK(std::abs(had_s["a"] - had_s["b"]) <= 4);
+}
+
 TEST_CASE("an agent that lies about what work took harms nobody's share for long") {
-  dispatcher d;
-  (void)d.step(agent_of("x"), 0);
-  double now_s = 0;
+  one_agent x;
   std::map<std::string, int> served;
-  std::string under_way;
-  int made = 0;
-  const auto note = [&](const std::vector<effect>& effects) {
-    for (const grant& g : only<grant>(effects))
-      under_way = g.lease;
-  };
-  const auto ask = [&](const std::string& user) {
-    auto t = task_of(user + "/" + std::to_string(++made), "s" + user);
-    t.user = user;
-    note(d.step(t, now_s));
-  };
   for (const char* user : {"a", "a", "b", "b"})
-    ask(user);
+    x.ask(user);
   for (int i = 0; i < 100; ++i) {
-    const std::string done = under_way, user = done.substr(0, done.find('/'));
-    now_s += 1;
+    const std::string user = x.user();
+    x.now_s += 1;
     ++served[user];
-    ask(user);
-    const double said = user == "b" ? 1.0 : i % 3 == 0 ? 1e300 : i % 3 == 1 ? -5.0 : std::nan("");
-    note(d.step(finished{"x", done, 1, false, "", said}, now_s));
+    x.ask(user);
+    x.finish(user == "b" ? 1.0 : i % 3 == 0 ? 1e300 : i % 3 == 1 ? -5.0 : std::nan(""));
   }
   CHECK(std::abs(served["a"] - served["b"]) <= 4);
 }

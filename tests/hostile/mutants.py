@@ -56,7 +56,7 @@ FILES = {
     "judge_timing": (["judge_test"], WHOLE, ["spots", "second_clock", "audit", "final_check"], False),
 }
 CLUSTER = {name: (tests, [], [], False) for name, tests in {
-    "dispatch_logic.cpp": ["search_dispatch_test", "dispatch_writing_test", "authentication_test"], "agent_leases.cpp": ["agent_leases_test"], "settlements.hpp": ["search_dispatch_test", "engine_test"],
+    **{f"dispatch_{part}.cpp": ["search_dispatch_test", "dispatch_writing_test", "authentication_test"] for part in ("logic", "agents", "lines")}, "agent_leases.cpp": ["agent_leases_test"], "settlements.hpp": ["search_dispatch_test", "engine_test"],
     "agent_introduction.hpp": ["agent_leases_test", "engine_test"]}.items()}
 SEEDS = 2000  # of the simulation, for each mutant
 LOG = {f"kb/{name}.cpp": (tests, [], [], False) for name, tests in {
