@@ -6,6 +6,7 @@
 #include "actors/ensemble.hpp"
 #include "actors/session_state.hpp"
 #include "actors/supervisor.hpp"
+#include "actors/synthesis/analogy.hpp"
 
 #include <algorithm>
 #include <caf/actor_system.hpp>
@@ -17,6 +18,7 @@
 #include <random>
 #include <set>
 #include <thread>
+#include <tuple>
 
 namespace kevolve {
 namespace actors {
@@ -26,6 +28,8 @@ using namespace std::chrono_literals;
 
 constexpr auto drain_time = 10s; // a pause needs one durable commit; a slow disk gets ten seconds for it
 constexpr std::size_t priors_kept = 8;
+constexpr std::size_t leaders_looked_at = 64;   // the newest, of as many operators: each costs the reading of a log
+constexpr double other_hardware = 2, another_kind = 4; // in unlikeness: what won elsewhere is a lesser guess; what did other work is none
 constexpr std::size_t skills_kept = 256;
 constexpr std::size_t sessions_like_it = 8;     // of the same class, whose synthesizers' records a bandit starts from
 constexpr std::size_t sessions_looked_at = 64;  // to find them: a log is read in milliseconds
@@ -255,45 +259,69 @@ private:
     return {};
   }
 
-  /// What may be injected: leaders of this operator, then of its family, then of operators with the same features; the fastest first.
+  /// What may be injected: leaders of this operator, then what won on others, adapted to this one, the most alike first.
   result<void> add_leaders(session_record& record) const {
-    const auto& definition = record.opening.subject.op.name;
+    const auto& opening = record.opening;
     KEVOLVE_TRY(leaders, memory_.leaders(""));
-    KEVOLVE_TRY(known, memory_.skills());
-    const auto features = features_of(record.opening.subject.op);
-    std::set<std::string> like; // operators of the same features that sessions ended for
-    for (const auto& each : known)
-      if (each.features == features && each.hardware == record.opening.hardware)
-        like.insert(each.operators.begin(), each.operators.end());
-    const auto distance = [&](const kb::leader& each) { return each.definition == definition ? 0 : family_of(each.definition) == family_of(definition) ? 1 : 2; };
-    std::erase_if(leaders, [&](const kb::leader& each) { return distance(each) == 2 && !like.contains(each.definition); });
-    std::stable_sort(leaders.begin(), leaders.end(), [&](const kb::leader& a, const kb::leader& b) {
-      return std::pair(distance(a), -a.speedup) < std::pair(distance(b), -b.speedup);
+    std::erase_if(leaders, [](const kb::leader& each) { return each.candidate.size() != 64; }); // a baseline leads
+    std::stable_sort(leaders.begin(), leaders.end(), [](const kb::leader& a, const kb::leader& b) {
+      return std::tuple(a.workload.empty() ? 0 : 1, -a.at_ms) < std::tuple(b.workload.empty() ? 0 : 1, -b.at_ms); // of the operator as a whole
     });
-    for (const auto& each : leaders)
-      if (record.priors.size() < priors_kept)
-        KEVOLVE_TRY_VOID(add_prior(each.candidate, record));
+    std::vector<std::tuple<double, candidate_id, schedule>> found; // how unlike, whose
+    std::set<std::string> seen; // operators and hardware
+    for (const auto& each : leaders) {
+      const bool is_own = each.definition == opening.subject.op.name;
+      if (!seen.insert(each.definition + "\n" + each.hardware + (is_own ? "\n" + each.candidate : "")).second || seen.size() > leaders_looked_at)
+        continue;
+      KEVOLVE_TRY(adapted, adapted_to(opening, each.candidate, each.session));
+      if (!adapted)
+        continue;
+      const double unlike = adapted->unlikeness + (each.hardware == opening.hardware ? 0 : other_hardware);
+      if (unlike < another_kind)
+        found.emplace_back(is_own ? -each.speedup : unlike, each.candidate, std::move(adapted->how));
+    }
+    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return std::get<double>(a) < std::get<double>(b); });
+    for (auto& [unlike, id, how] : found) {
+      const bool is_new = std::none_of(record.priors.begin(), record.priors.end(), [&](const auto& known) { return to_string(known.second) == to_string(how); });
+      if (is_new && record.priors.size() < priors_kept)
+        record.priors.emplace_back("leader:" + id, std::move(how));
+    }
     return {};
   }
 
+  /// Those of an earlier life, whatever leads now.
   result<void> add_priors_of(const std::vector<event>& events, session_record& record) const {
-    for (const auto& each : events)
-      if (auto* made = std::get_if<proposal_made>(&each); made && made->prior.starts_with("leader:"))
-        KEVOLVE_TRY_VOID(add_prior(made->prior.substr(7), record));
+    for (const auto& each : events) {
+      const auto* made = std::get_if<proposal_made>(&each);
+      if (!made || !made->prior.starts_with("leader:") || std::any_of(record.priors.begin(), record.priors.end(), [&](const auto& known) { return known.first == made->prior; }))
+        continue;
+      const candidate_id id = made->prior.substr(7);
+      KEVOLVE_TRY(where, memory_.occurrences(id));
+      if (where.empty())
+        continue;
+      KEVOLVE_TRY(adapted, adapted_to(record.opening, id, where.front().first));
+      if (adapted)
+        record.priors.emplace_back(made->prior, std::move(adapted->how));
+    }
     return {};
   }
 
-  result<void> add_prior(const candidate_id& id, session_record& record) const {
-    std::string name = "leader:" + id;
-    for (const auto& known : record.priors)
-      if (known.first == name)
-        return {};
-    if (id.size() != 64)
-      return {}; // a baseline leads
+  /// What a candidate of another session says for this one; empty: nothing.
+  result<std::optional<synthesis::analogy>> adapted_to(const session_opened& opening, const candidate_id& id, const session_id& session) const {
     KEVOLVE_TRY(found, memory_.find_candidate(id));
-    if (found && found->printed_from)
-      record.priors.emplace_back(std::move(name), found->definition == record.opening.subject.op.name ? *found->printed_from : transferable(*found->printed_from));
-    return {};
+    if (!found || !found->printed_from)
+      return std::optional<synthesis::analogy>();
+    if (found->definition == opening.subject.op.name)
+      return std::optional(synthesis::analogy{*found->printed_from, 0});
+    KEVOLVE_TRY(events, memory_.events(session));
+    const auto* other = events.empty() ? nullptr : std::get_if<session_opened>(&events.front());
+    if (!other || other->on.platform != opening.on.platform || other->on.language != opening.on.language)
+      return std::optional<synthesis::analogy>();
+    if (auto adapted = synthesis::adapt(opening.subject, other->subject, *found->printed_from, opening.on, parts_.compiler))
+      return std::optional(std::move(*adapted));
+    // Not the shipped generator's: by names alone.
+    const bool is_like = family_of(other->subject.op.name) == family_of(opening.subject.op.name) || features_of(other->subject.op) == features_of(opening.subject.op);
+    return is_like ? std::optional(synthesis::analogy{transferable(*found->printed_from), 1}) : std::nullopt;
   }
 
   void drain() {

@@ -18,6 +18,8 @@ constexpr std::uint32_t verify_tries = 2;       // of one leader, infrastructure
 constexpr std::uint32_t leaders_refuted = 3;    // leaders that did not hold, then the session ends without one
 constexpr std::uint32_t goal_probe_after = 16;  // results after which a goal that nothing verified tells about asks for a verification
 constexpr node_number afresh_every = 5;         // proposals before a first one has passed
+constexpr node_number first_prior = 2;          // behind the plain loop nest and the first schedule by rules of thumb
+constexpr std::size_t priors_first = 3;         // what won on like operators is tried before the search goes its own way
 constexpr double slow_anchor_s = 10e-3;           // a call; fifty of them are half a second for each candidate
 constexpr double verification_overdue_s = 30;   // past the session's own limit
 
@@ -154,6 +156,11 @@ bool session::propose_one() {
     made.prior = std::move(memory.prior);
     made.unprimed = memory.unprimed;
     made.synthesizer = next_synthesizer(number);
+    if (const std::size_t turn = number - first_prior; number >= first_prior && turn < std::min(priors_first, options_.priors.size()) && (settings.injection > 0 || settings.adaptive_injection) && made.synthesizer == "generator") {
+      made.parents = {state_.root_number()};
+      made.memory = memory_operator::inherit;
+      made.prior = options_.priors[turn];
+    }
   }
   append(std::move(made));
   request_synthesis(number);

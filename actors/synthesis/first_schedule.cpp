@@ -144,7 +144,11 @@ schedule analytic_schedule(const outlook& o) {
     s = with(s, "prefetch", "*", {{"rows", "1"}});
   if (!blocked && lines && traffic(o) > stream_from_bytes)
     s = with(s, "stream_stores", "*");
-  const auto skipped = make_plan(p, s, o.compiler).skipped;
+  return that_apply(o, std::move(s));
+}
+
+schedule that_apply(const outlook& o, schedule s) {
+  const auto skipped = make_plan(*o.subject, s, o.compiler).skipped;
   std::erase_if(s.steps, [&](const schedule_step& step) {
     return std::any_of(skipped.begin(), skipped.end(), [&](const std::string& why) { return why.rfind(text_of(step) + ":", 0) == 0; });
   });

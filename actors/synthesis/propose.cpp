@@ -209,8 +209,7 @@ private:
   }
 
   void function_moves() {
-    // An error of 3e-6 in exp must stay well inside the tolerance.
-    if (uses(p_, op::exp) && o_.tolerated.rtol >= 2e-5 && !o_.tolerated.bitwise) {
+    if (may_approximate(o_, "exp")) {
       if (has(from_, "approximate", "exp"))
         add(without(from_, "approximate", "exp"), "approximate", "exact exp", "the shorter polynomial gained nothing", 0.2);
       else
@@ -312,6 +311,10 @@ schedule wandered(const outlook& o, rng& draw, int steps) {
 }
 
 } // namespace
+
+bool may_approximate(const outlook& o, const std::string& function) {
+  return function == "exp" && uses(*o.subject, op::exp) && o.tolerated.rtol >= 2e-5 && !o.tolerated.bitwise; // an error of 3e-6 must stay well inside the tolerance
+}
 
 std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent) { return neighbours(o, from, parent).all(); }
 

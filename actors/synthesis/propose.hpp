@@ -30,6 +30,10 @@ outlook look_at(const program& p, const problem& subject, const target& on, cons
 schedule plain_schedule(const outlook& o);
 /// A compound first schedule by rules of thumb: fusion, rows, vectors, accumulators, parallel rows, blocking of contractions.
 schedule analytic_schedule(const outlook& o);
+/// Without the steps that do not apply.
+schedule that_apply(const outlook& o, schedule s);
+/// A shorter form of this function is there, used, and within the tolerance.
+bool may_approximate(const outlook& o, const std::string& function);
 /// All single transformations of `from`, with reasons drawn from the parent's diagnosis.
 std::vector<move> neighbourhood(const outlook& o, const schedule& from, const std::optional<attempt>& parent);
 /// One draw: applies history to the weights, mixes in crossover and priors.

@@ -50,6 +50,31 @@ TEST_CASE("the root is evaluated alone, first and without an anchor") {
     CHECK(w.evaluations[i].anchor != nullptr);
 }
 
+TEST_CASE("what won on like operators is tried first, below the root, unless nothing is to be injected") {
+  session_options options;
+  options.priors = {"leader:a", "leader:b", "leader:c", "leader:d"};
+  for (const double injection : {0.0, 0.2}) {
+    auto settings = budget_of(20);
+    settings.injection = injection;
+    world w({}, settings, options);
+    w.start();
+    w.run();
+    REQUIRE(w.ended);
+    std::vector<std::string> early;
+    for (const event& e : w.log)
+      if (const auto* p = std::get_if<proposal_made>(&e); p != nullptr && p->number >= 1 && p->number <= 4) {
+        early.push_back(p->prior);
+        if (injection > 0 && p->number >= 2)
+          CHECK(p->parents == std::vector<node_number>{0});
+      }
+    REQUIRE(early.size() == 4);
+    if (injection > 0)
+      CHECK(std::vector<std::string>(early.begin() + 1, early.end()) == std::vector<std::string>{"leader:a", "leader:b", "leader:c"});
+    else
+      CHECK(early == std::vector<std::string>(4));
+  }
+}
+
 TEST_CASE("what others see waits until every event before it is durable") {
   session s;
   session_opened open;
