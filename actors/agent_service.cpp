@@ -1,15 +1,14 @@
-// The agent inside a process: one thread owns the DEALER socket and the job table, workers call the host evaluator. Capacity is one worker
-// per compile slot and device slot, so that compiles run beside each other while one candidate is measured; one per compile slot for what other
-// agents want compiled, which waits for nothing but a compiler; and one per writing slot for candidates that are written here. What is being written is
-// written once, however many leases ask for it.
+// The agent inside a process: one thread owns the DEALER socket and the job table; what leases ask for is given to its workers, or fetched first, or taken
+// from the spool. What is being written is written once, however many leases ask for it.
 #include "actors/agent_service.hpp"
 
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
+#include "actors/agent_workers.hpp"
 #include "actors/answer_spool.hpp"
 #include "actors/errand_line.hpp"
 #include "actors/program_shelf.hpp"
-#include "actors/outbox.hpp"
+#include "actors/shared_writing.hpp"
 #include "actors/writer.hpp"
 #include "actors/zeromq_socket.hpp"
 #include "node-agent/evaluate.hpp"
@@ -19,14 +18,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
-#include <deque>
 #include <map>
 #include <optional>
 #include <random>
 #include <thread>
-#include <tuple>
 #include <utility>
 
 namespace kevolve {
@@ -44,60 +40,33 @@ constexpr std::size_t kept_said = 256; // of the spool's prints in a hello, the 
 constexpr std::size_t lease_bound = 256;
 constexpr std::size_t answer_bound = 1024; // > lease_bound: workers never wait for the socket's thread
 
-struct worker_answer {
-  std::string lease;
-  std::uint64_t epoch = 0;
-  lease_answer answer;
-};
-
 class dealer_agent final : public agent_service {
 public:
   dealer_agent(agent::host_evaluator& host, std::string name, std::shared_ptr<answer_spool> spool, std::vector<found_device> found, const agent_terms& terms, agent_writing writes)
       : host_(host), agent_(std::move(name)), spool_(std::move(spool)), found_(std::move(found)), writes_(std::move(writes)), identity_(agent_ + "/" + incarnation()), leases_(lease_bound), terms_(terms),
-        errands_(terms.piece_bytes), answers_(answer_bound) {}
+        errands_(terms.piece_bytes),
+        workers_(host, writes_.by, spool_, programs_, answer_bound) {}
 
   ~dealer_agent() override {
     stopping_ = true;
     line_->close();
-    answers_.wake();
+    workers_.wake();
     if (socket_thread_.joinable())
       socket_thread_.join();
-    {
-      std::lock_guard lock(mutex_);
-      closed_ = true;
-      for (job_queue* each : {&evaluating_, &compiling_, &writing_here_})
-        each->waiting.clear();
-    }
-    for (job_queue* each : {&evaluating_, &compiling_, &writing_here_})
-      each->arrived.notify_all();
-    for (auto& worker : workers_)
-      worker.join();
+    workers_.close();
   }
 
   void drain() override {
     draining_ = true;
-    answers_.wake();
+    workers_.wake();
   }
-  void suspend(const std::string& device, const std::string& why) override {
-    {
-      std::lock_guard lock(mutex_);
-      if (why.empty())
-        suspended_.erase(device);
-      else
-        suspended_[device] = why;
-      suspension_changed_ = true;
-    }
-    answers_.wake();
-  }
+  void suspend(const std::string& device, const std::string& why) override { workers_.suspend(device, why); }
   std::uint32_t held() const override { return held_; }
   bool connected() const override { return connected_; }
   std::uint64_t rounds() const override { return rounds_; }
-  exchanged exchanges() const override { return {compiled_, blobs_, pieces_, pieces_again_, pieces_twice_}; }
+  exchanged exchanges() const override { return {workers_.compiled(), blobs_, pieces_, pieces_again_, pieces_twice_}; }
   std::uint32_t answered_from_spool() const override { return from_spool_; }
-  std::string spool_trouble() const override {
-    std::lock_guard lock(mutex_);
-    return spool_trouble_;
-  }
+  std::string spool_trouble() const override { return workers_.spool_trouble(); }
 
   result<void> connect(const std::string& endpoint, void* context, const std::optional<key_file>& key) {
     try {
@@ -119,35 +88,19 @@ public:
     } catch (const zmq::error_t& e) {
       return error{errc::configuration, "connecting to " + endpoint + ": " + e.what()};
     }
-    devices_ = terms_.offers_devices ? host_.devices() : std::vector<device_description>();
     unsigned device_slots = 0;
-    for (const auto& device : devices_)
+    for (const auto& device : terms_.offers_devices ? host_.devices() : std::vector<device_description>())
       device_slots += device.slots;
     compile_slots_ = host_.compile_slots() > 0 ? host_.compile_slots() : std::max(1u, std::thread::hardware_concurrency());
     toolchains_ = host_.toolchains();
     host_.use({[line = line_](const compile_work& what, const std::atomic<bool>& cancelled) { return line->compile(what, cancelled); },
                [line = line_](const blob_reference& what, const std::atomic<bool>& cancelled) { return line->fetch(what, cancelled); }});
-    for (unsigned i = 0; i < compile_slots_ + device_slots; ++i)
-      workers_.emplace_back([this] { work_until_closed(evaluating_); });
-    for (unsigned i = 0; i < compile_slots_ && !toolchains_.empty(); ++i)
-      workers_.emplace_back([this] { work_until_closed(compiling_); });
-    for (unsigned i = 0; writes_.by && i < writes_.by->slots(); ++i)
-      workers_.emplace_back([this] { work_until_closed(writing_here_); });
+    workers_.start(compile_slots_ + device_slots, toolchains_.empty() ? 0 : compile_slots_, writes_.by ? writes_.by->slots() : 0);
     socket_thread_ = std::thread([this] { run(); });
     return {};
   }
 
 private:
-  struct job {
-    start_work what;
-    std::string print = {}; // of the work; "": its answer is not kept
-    std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
-  };
-  struct job_queue {
-    std::condition_variable arrived;
-    std::deque<job> waiting;
-  };
-
   static std::string incarnation() {
     std::random_device entropy;
     return std::to_string((std::uint64_t{entropy()} << 32 | entropy()) & 0xffffffffffff);
@@ -156,7 +109,7 @@ private:
   // --- the socket's thread
 
   void run() {
-    zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, answers_.wake_descriptor(), ZMQ_POLLIN, 0}, {nullptr, line_->wake_descriptor(), ZMQ_POLLIN, 0}};
+    zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, workers_.wake_descriptor(), ZMQ_POLLIN, 0}, {nullptr, line_->wake_descriptor(), ZMQ_POLLIN, 0}};
     auto next_heartbeat = steady::now() + heartbeat_every;
     say_hello();
     while (!stopping_) {
@@ -168,7 +121,7 @@ private:
       }
       ++rounds_;
       receive_all();
-      for (auto& got : answers_.take())
+      for (auto& got : workers_.answers())
         done(got);
       apply(leases_.tick(steady::now()));
       mind_suspended_devices();
@@ -211,29 +164,14 @@ private:
 
   /// The scheduler hears of it first, so that what is given back goes elsewhere.
   void mind_suspended_devices() {
-    std::vector<std::tuple<std::string, std::uint64_t, std::string>> back;
-    {
-      std::lock_guard lock(mutex_);
-      if (!std::exchange(suspension_changed_, false))
-        return;
-      for (const auto& each : live_)
-        if (each.on)
-          if (std::string why = why_suspended(*each.on); !why.empty())
-            back.emplace_back(each.lease, each.epoch, std::move(why));
-    }
+    const auto back = workers_.suspended_since();
+    if (!back)
+      return;
     say_hello();
-    for (auto& [lease, epoch, why] : back) {
-      cancel(lease, epoch);
-      apply(leases_.finished(lease, epoch, std::move(why), steady::now()));
+    for (const auto& each : *back) {
+      workers_.cancel(each.lease, each.epoch);
+      apply(leases_.finished(each.lease, each.epoch, each.why, steady::now()));
     }
-  }
-
-  /// Of the device that would evaluate for this target; "": it serves. With the mutex.
-  std::string why_suspended(const target& on) const {
-    for (const auto& device : devices_)
-      if (const auto found = suspended_.find(device.name); found != suspended_.end() && device.on.platform == on.platform && (on.language.empty() || device.on.language == on.language))
-        return device.name + " is suspended: " + found->second;
-    return {};
   }
 
   void receive_all() {
@@ -362,7 +300,7 @@ private:
     const program_host programs = host_.programs();
     agent_hello hello{agent_, identity_, protocol_version, {}, compile_slots_, kept(), found_, host_.compiles(), true, toolchains_, programs.machine, programs.libc};
     if (terms_.offers_devices)
-      offer_devices(hello);
+      workers_.offer(host_.devices(), hello); // what is known of them grows with calibration
     if (writes_.by) {
       hello.writers = writes_.by->offers();
       hello.writing_slots = writes_.by->slots();
@@ -373,22 +311,8 @@ private:
       say(agent_drain{drain_limit_s});
   }
 
-  /// A suspended device is one that the host has and nothing runs on.
-  void offer_devices(agent_hello& hello) {
-    auto devices = host_.devices(); // what is known of them grows with calibration
-    std::lock_guard lock(mutex_);
-    devices_ = std::move(devices);
-    for (const auto& each : devices_)
-      if (const auto why = suspended_.find(each.name); why == suspended_.end())
-        hello.devices.push_back(each);
-      else
-        hello.found.push_back({each.name, each.on.platform, each.hardware, each.on.architecture, {}, "suspended: " + why->second});
-  }
-
   std::vector<std::string> kept() const {
-    std::vector<std::string> newest; // what is being written is as good as kept: nobody else needs to be paid for it
-    for (const auto& [print, lease] : writing_)
-      newest.push_back(print);
+    std::vector<std::string> newest = writing_.prints(); // as good as kept: nobody else needs to be paid for it
     for (auto& print : spool_ ? spool_->prints() : std::vector<std::string>())
       newest.push_back(std::move(print));
     if (newest.size() > kept_said)
@@ -441,10 +365,8 @@ private:
         ++from_spool_;
         return apply(leases_.finished(what.lease, what.epoch, std::move(*answer), steady::now()));
       }
-      if (auto under_way = writing_.find(print); under_way != writing_.end()) {
-        under_way->second.also.push_back({what.lease, what.epoch});
+      if (writing_.join(print, {what.lease, what.epoch}))
         return;
-      }
     }
     if (kept)
       return apply(leases_.finished(what.lease, what.epoch, std::string("what was kept of it is not here any more"), steady::now()));
@@ -452,34 +374,16 @@ private:
     if (writes && !writes_.by)
       return apply(leases_.finished(what.lease, what.epoch, std::string("nobody writes candidates here"), steady::now()));
     if (writes)
-      writing_[print] = {{what.lease, what.epoch}, {}, false};
-    job_queue& queue = writes ? writing_here_ : std::holds_alternative<compile_work>(what.what) && !toolchains_.empty() ? compiling_ : evaluating_;
-    const auto* evaluates = std::get_if<evaluate_work>(&what.what);
-    const auto on = evaluates ? std::optional(evaluates->on) : std::nullopt;
-    std::string refused;
-    {
-      std::lock_guard lock(mutex_);
-      if (on)
-        refused = why_suspended(*on);
-      if (refused.empty()) {
-        queue.waiting.push_back(job{std::move(what), std::move(print)});
-        live_.push_back({queue.waiting.back().what.lease, queue.waiting.back().what.epoch, queue.waiting.back().cancelled, on});
-      }
-    }
-    if (!refused.empty())
-      return apply(leases_.finished(what.lease, what.epoch, std::move(refused), steady::now()));
-    queue.arrived.notify_one();
+      writing_.begin(print, {what.lease, what.epoch});
+    const std::string lease = what.lease;
+    const auto epoch = what.epoch;
+    if (std::string refused = workers_.give(std::move(what), std::move(print)); !refused.empty())
+      apply(leases_.finished(lease, epoch, std::move(refused), steady::now()));
   }
 
   /// A worker's answer, and whoever else asked for the same.
   void done(worker_answer& got) {
-    const auto under_way = std::find_if(writing_.begin(), writing_.end(), [&](const auto& each) { return each.second.first == std::pair(got.lease, got.epoch); });
-    std::vector<std::pair<std::string, std::uint64_t>> also;
-    if (under_way != writing_.end()) {
-      also = std::move(under_way->second.also);
-      writing_.erase(under_way);
-    }
-    for (const auto& [lease, epoch] : also)
+    for (const auto& [lease, epoch] : writing_.end({got.lease, got.epoch}))
       apply(leases_.finished(lease, epoch, got.answer, steady::now()));
     apply(leases_.finished(got.lease, got.epoch, std::move(got.answer), steady::now()));
   }
@@ -492,109 +396,12 @@ private:
         fetching_.erase(each);
         return apply(leases_.finished(lease, epoch, std::string("stopped while its work was being fetched"), steady::now()));
       }
-    const std::pair ended(lease, epoch);
-    for (auto w = writing_.begin(); w != writing_.end(); ++w) {
-      const bool another = std::erase(w->second.also, ended) > 0;
-      if (another)
-        apply(leases_.finished(lease, epoch, std::string("stopped"), steady::now()));
-      else if (w->second.first == ended)
-        w->second.first_is_stopped = true;
-      else
-        continue;
-      if (!w->second.also.empty() || !w->second.first_is_stopped)
-        return; // somebody still wants it: the work goes on
-      const auto first = w->second.first;
-      writing_.erase(w); // whoever asks for it now begins anew
-      return cancel(first.first, first.second);
-    }
-    cancel(lease, epoch);
+    const auto stopped = writing_.stop({lease, epoch});
+    if (stopped.waited_along)
+      apply(leases_.finished(lease, epoch, std::string("stopped"), steady::now()));
+    if (stopped.cancel)
+      workers_.cancel(stopped.cancel->first, stopped.cancel->second);
   }
-
-  void cancel(const std::string& lease, std::uint64_t epoch) {
-    std::lock_guard lock(mutex_);
-    for (auto& each : live_)
-      if (each.lease == lease && each.epoch == epoch)
-        *each.cancelled = true;
-  }
-
-  void work_until_closed(job_queue& queue) {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      queue.arrived.wait(lock, [&] { return closed_ || !queue.waiting.empty(); });
-      if (closed_)
-        return;
-      job mine = std::move(queue.waiting.front());
-      queue.waiting.pop_front();
-      lock.unlock();
-      worker_answer answer{mine.what.lease, mine.what.epoch, attempt(mine)};
-      lock.lock();
-      std::erase_if(live_, [&](const live& each) { return each.lease == answer.lease && each.epoch == answer.epoch; });
-      lock.unlock();
-      (void)answers_.put(std::move(answer)); // the bound is above the number of leases; a lost answer would be found by its deadline
-    }
-  }
-
-  lease_answer attempt(job& mine) {
-    if (*mine.cancelled)
-      return std::string("cancelled before it started");
-    try {
-      if (auto* evaluate = std::get_if<evaluate_work>(&mine.what.what)) {
-        auto got = host_.evaluate(*evaluate, *mine.cancelled);
-        pass(failpoint::answer_before_spool);
-        if (got && got->result != outcome::infrastructure && got->candidate == evaluate->what.id && !mine.print.empty() && !is_suspended(evaluate->on))
-          note(spool_->keep(mine.print, *got));
-        if (got)
-          return std::move(*got);
-        return got.error().message;
-      }
-      if (auto* write = std::get_if<write_work>(&mine.what.what)) {
-        auto got = writes_.by->write(*write, *mine.cancelled);
-        if (got && spool_ && !*mine.cancelled)
-          note(spool_->keep(mine.print, *got));
-        if (got)
-          return std::move(*got);
-        return got.error().message;
-      }
-      if (auto* trace = std::get_if<trace_work>(&mine.what.what)) {
-        auto got = host_.trace(*trace, *mine.cancelled);
-        if (got)
-          return std::move(*got);
-        return got.error().message;
-      }
-      auto* compile = std::get_if<compile_work>(&mine.what.what);
-      if (!compile)
-        return std::string("this agent does no work of that kind");
-      auto got = host_.compile_for(*compile, *mine.cancelled);
-      if (!got)
-        return got.error().message;
-      pass(failpoint::program_made);
-      ++compiled_;
-      if (got->answer.good)
-        programs_.add(got->answer.artifact, got->file);
-      return std::move(got->answer);
-    } catch (const std::exception& e) {
-      return std::string("the agent's evaluator threw: ") + e.what();
-    }
-  }
-
-  bool is_suspended(const target& on) const {
-    std::lock_guard lock(mutex_);
-    return !why_suspended(on).empty();
-  }
-
-  void note(const result<void>& kept) {
-    if (kept)
-      return;
-    std::lock_guard lock(mutex_);
-    spool_trouble_ = kept.error().message;
-  }
-
-  struct live {
-    std::string lease;
-    std::uint64_t epoch;
-    std::shared_ptr<std::atomic<bool>> cancelled;
-    std::optional<target> on; // of an evaluation
-  };
 
   agent::host_evaluator& host_;
   const std::string agent_;
@@ -618,10 +425,10 @@ private:
   std::vector<std::string> toolchains_;
   const std::shared_ptr<errand_line> line_ = std::make_shared<errand_line>(); // the host's, too, which may outlive us
   program_shelf programs_;
-  std::atomic<std::uint64_t> compiled_ = 0, blobs_ = 0, pieces_ = 0, pieces_again_ = 0, pieces_twice_ = 0;
+  std::atomic<std::uint64_t> blobs_ = 0, pieces_ = 0, pieces_again_ = 0, pieces_twice_ = 0;
   std::uint64_t sequence_ = 0;
   agent_introduction introduction_;
-  outbox<worker_answer> answers_;
+  agent_workers workers_;
   std::atomic<bool> stopping_ = false, draining_ = false, connected_ = false;
   std::atomic<std::uint32_t> held_ = 0;
   std::atomic<std::uint64_t> rounds_ = 0;
@@ -631,23 +438,8 @@ private:
   std::thread socket_thread_;
 
   std::map<std::string, std::string> prints_; // lease -> print of its work; the socket thread's
-  struct wanted {
-    std::pair<std::string, std::uint64_t> first;             // lease and epoch that a worker is about
-    std::vector<std::pair<std::string, std::uint64_t>> also; // that asked for the same since
-    bool first_is_stopped = false;
-  };
-  std::map<std::string, wanted> writing_;     // by print; the socket thread's
+  shared_writing writing_; // likewise
   std::atomic<std::uint32_t> from_spool_ = 0;
-
-  mutable std::mutex mutex_; // guards what follows
-  std::vector<device_description> devices_;      // of the host, suspended or not
-  std::map<std::string, std::string> suspended_; // device -> why
-  bool suspension_changed_ = false;              // and the scheduler does not know yet
-  std::string spool_trouble_;
-  job_queue evaluating_, compiling_, writing_here_;
-  std::vector<live> live_;
-  bool closed_ = false;
-  std::vector<std::thread> workers_;
 };
 
 } // namespace

@@ -1,11 +1,10 @@
 // kevolve-agent: the daemon on a host with devices. Serves a scheduler with the host's evaluator until it is told to stop: SIGTERM drains (nothing
 // new, what is under way is finished), a second one ends at once. An agent that loses its scheduler finishes what it holds and delivers it when
-// the scheduler is back; what it has answered lies in its spool until it is counted. An agent whose disk is full leaves, and is back as soon as there is
-// room. Links neither CAF nor the cluster's store.
+// the scheduler is back; what it has answered lies in its spool until it is counted. Links neither CAF nor the cluster's store.
 #include "actors/agent_service.hpp"
 #include "actors/answer_spool.hpp"
+#include "node-agent/agent_daemon.hpp"
 #include "node-agent/devices.hpp"
-#include "node-agent/disk_room.hpp"
 #include "node-agent/evaluate.hpp"
 #include "node-agent/golden_watch.hpp"
 #include "node-agent/process.hpp"
@@ -24,7 +23,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <poll.h>
 #include <string>
 #include <sys/signalfd.h>
 #include <thread>
@@ -177,9 +175,9 @@ int main(int argc, char** argv) {
   const auto serve = [&] {
     return agent_service::start(**host, scheduler, nullptr, whole, *key, kept, found, agent_terms{!compile_only, std::uint64_t{piece_kib} << 10}, {*writer, labels});
   };
-  auto service = serve();
-  if (!service)
-    return failed(service.error());
+  agent::agent_daemon daemon(serve, manager, settings.cache, told, say);
+  if (auto served = daemon.begin(); !served)
+    return failed(served.error());
   if (bare && !calibrated)
     calibration = std::jthread([&host = **host] {
       if (calibrate(host))
@@ -187,88 +185,14 @@ int main(int argc, char** argv) {
     });
   introduce(**host, whole, scheduler, compile_only);
   std::optional<agent::golden_watch> watch;
-  const std::string checked = compile_only ? "" : (*host)->devices().front().name; // the one that is calibrated
   if (!compile_only && *every_s > 0) {
     agent::device_health::settings how;
     how.every_s = *every_s;
+    const std::string checked = (*host)->devices().front().name; // the one that is calibrated
     watch.emplace(**host, how, [checked](const std::string& text) { say(checked + ": " + text); });
+    daemon.hold_back(checked, [&] { return watch->why_suspended(); });
   }
-  std::string suspended; // why, as the service was told
-  const auto mind_suspension = [&] {
-    if (const std::string why = watch ? watch->why_suspended() : ""; why != suspended)
-      (*service)->suspend(checked, suspended = why);
-  };
-
   manager.ready("serves " + scheduler + " as " + whole);
-
-  agent::disk_room room(settings.cache);
-  bool was_connected = false, draining = false, full = false, leaving = false; // for good; its disk; whatever it holds is its last
-  std::string trouble;
-  std::uint32_t from_spool = 0;
-  std::uint64_t rounds = 0;
-  double drained_since = 0;
-  const auto leave = [&] {
-    const auto exchanged = (*service)->exchanges();
-    if (exchanged.compiled_for_others + exchanged.blobs > 0)
-      say("compiled " + std::to_string(exchanged.compiled_for_others) + " candidates for other agents; fetched " + std::to_string(exchanged.blobs) + " programs in " + std::to_string(exchanged.pieces) +
-          " pieces, " + std::to_string(exchanged.asked_again) + " of them asked for again, " + std::to_string(exchanged.came_twice) + " came twice");
-    service->reset();
-  };
-  for (;;) {
-    pollfd ready{told, POLLIN, 0};
-    ::poll(&ready, 1, 200);
-    signalfd_siginfo signal{};
-    if (::read(told, &signal, sizeof signal) == sizeof signal) {
-      if (draining)
-        return 128 + static_cast<int>(signal.ssi_signo);
-      draining = true;
-      manager.stopping();
-      if (!*service)
-        return 0; // its disk is full, and it holds nothing
-      drained_since = agent::now_s();
-      (*service)->drain();
-      say("draining: takes nothing more, finishes what it holds; once more to end at once");
-    }
-    if (!draining && room.is_full() != full) {
-      full = !full;
-      say(full ? room.trouble() : "the disk of '" + settings.cache.string() + "' has room again");
-      if (full && *service) {
-        drained_since = agent::now_s();
-        (*service)->drain();
-      }
-    }
-    if (!*service) { // away, for want of room
-      manager.alive(agent::now_s());
-      if (full)
-        continue;
-      service = serve();
-      if (!service)
-        return failed(service.error());
-      suspended.clear();
-      leaving = false;
-      from_spool = 0;
-      was_connected = false;
-    }
-    mind_suspension();
-    if (const auto now = (*service)->rounds(); now != rounds) { // its socket is served
-      rounds = now;
-      manager.alive(agent::now_s());
-    }
-    const bool connected = (*service)->connected();
-    if (connected != was_connected)
-      say(connected ? "the scheduler is there" : "the scheduler is not heard from; what is under way goes on");
-    was_connected = connected;
-    if (auto now = (*service)->spool_trouble(); now != trouble)
-      say("spool: " + (trouble = now) + "; answers are sent, and lost if this agent ends before they are counted");
-    if (auto now = (*service)->answered_from_spool(); now != from_spool) {
-      say("spool: " + std::to_string(now - from_spool) + " answers given without work");
-      from_spool = now;
-    }
-    leaving |= full || draining;
-    if (leaving && (*service)->held() == 0 && agent::now_s() - drained_since > 1) {
-      leave();
-      if (draining)
-        return 0;
-    }
-  }
+  const auto ended = daemon.run();
+  return ended ? *ended : failed(ended.error());
 }
