@@ -1,5 +1,6 @@
 #include "actors/agent_introduction.hpp"
 #include "actors/agent_leases.hpp"
+#include "actors/shared_writing.hpp"
 #include "actors/link.hpp"
 #include "protocol/codec.hpp"
 
@@ -166,4 +167,38 @@ TEST_CASE("an agent that the scheduler took for dead introduces itself again, wh
   CHECK_FALSE(introduction.welcomed("kevolve/1", t0 + 2s));
   introduction.said(t0 + 12s);
   CHECK(introduction.welcomed("kevolve/2", t0 + 12s)); // another life of it
+}
+
+TEST_CASE("what is being written is written once, and goes on while one lease wants it") {
+  using asker = shared_writing::asker;
+  shared_writing writing;
+  CHECK_FALSE(writing.join("print", {"a", 1}));
+  writing.begin("print", {"a", 1});
+  CHECK(writing.join("print", {"b", 1}));
+  CHECK(writing.join("print", {"c", 4}));
+  CHECK(writing.prints() == std::vector<std::string>{"print"});
+  auto stopped = writing.stop({"b", 1}); // it waited along: it is answered, and nothing else changes
+  CHECK(stopped.waited_along);
+  CHECK_FALSE(stopped.cancel);
+  stopped = writing.stop({"a", 1}); // "c" still wants what "a" began
+  CHECK_FALSE(stopped.waited_along);
+  CHECK_FALSE(stopped.cancel);
+  CHECK(writing.end({"a", 1}) == std::vector<asker>{{"c", 4}});
+  CHECK(writing.prints().empty());
+}
+
+TEST_CASE("what no lease wants any more is cancelled, and whoever asks then begins anew") {
+  using asker = shared_writing::asker;
+  shared_writing writing;
+  writing.begin("print", {"a", 1});
+  REQUIRE(writing.join("print", {"b", 1}));
+  CHECK_FALSE(writing.stop({"a", 1}).cancel);
+  const auto last = writing.stop({"b", 1});
+  CHECK(last.waited_along);
+  CHECK(last.cancel == asker{"a", 1});
+  CHECK_FALSE(writing.join("print", {"c", 1}));
+  CHECK(writing.end({"a", 1}).empty());
+  const auto other = writing.stop({"an evaluation", 3}); // nothing that is written: the worker is told
+  CHECK_FALSE(other.waited_along);
+  CHECK(other.cancel == asker{"an evaluation", 3});
 }

@@ -170,6 +170,7 @@ session_settings written_by(std::vector<std::string> who, std::vector<std::strin
   auto how = through_one_slot(evaluations);
   how.synthesizers = std::move(who);
   how.written_on = std::move(where);
+  how.injection = 0; // a later session knows no more than an earlier one
   return how;
 }
 
