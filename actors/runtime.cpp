@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr auto drain_time = 10s; // a pause needs one durable commit; a slow disk gets ten seconds for it
 constexpr std::size_t priors_kept = 8;
-constexpr std::size_t leaders_looked_at = 64;   // the newest, of as many operators: each costs the reading of a log
+constexpr std::size_t leaders_looked_at = 64;   // the newest, of as many operators: each costs the lowering of one
 constexpr double other_hardware = 2, another_kind = 4; // in unlikeness: what won elsewhere is a lesser guess; what did other work is none
 constexpr std::size_t skills_kept = 256;
 constexpr std::size_t sessions_like_it = 8;     // of the same class, whose synthesizers' records a bandit starts from
@@ -112,7 +112,7 @@ public:
     opening.hardware = device.hardware;
     opening.at_ms = unix_ms();
     record->session = opening.session;
-    KEVOLVE_TRY_VOID(add_leaders(*record));
+    KEVOLVE_TRY_VOID(add_leaders(opening));
     KEVOLVE_TRY_VOID(add_skills(opening));
     KEVOLVE_TRY_VOID(add_synthesizers(opening));
     if (parts_.policy_model)
@@ -135,8 +135,8 @@ public:
     record->session = session;
     record->opening = *opening;
     KEVOLVE_TRY(device, find(opening->on, opening->hardware, opening->settings.hosts));
-    KEVOLVE_TRY_VOID(add_leaders(*record));
-    KEVOLVE_TRY_VOID(add_priors_of(events, *record));
+    if (record->opening.priors.empty()) // of before they were recorded
+      KEVOLVE_TRY_VOID(add_priors_of(events, record->opening));
     record->log = std::move(events);
     record->budget = budget;
     return open(std::move(record));
@@ -260,8 +260,7 @@ private:
   }
 
   /// What may be injected: leaders of this operator, then what won on others, adapted to this one, the most alike first.
-  result<void> add_leaders(session_record& record) const {
-    const auto& opening = record.opening;
+  result<void> add_leaders(session_opened& opening) const {
     KEVOLVE_TRY(leaders, memory_.leaders(""));
     std::erase_if(leaders, [](const kb::leader& each) { return each.candidate.size() != 64; }); // a baseline leads
     std::stable_sort(leaders.begin(), leaders.end(), [](const kb::leader& a, const kb::leader& b) {
@@ -282,26 +281,26 @@ private:
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return std::get<double>(a) < std::get<double>(b); });
     for (auto& [unlike, id, how] : found) {
-      const bool is_new = std::none_of(record.priors.begin(), record.priors.end(), [&](const auto& known) { return to_string(known.second) == to_string(how); });
-      if (is_new && record.priors.size() < priors_kept)
-        record.priors.emplace_back("leader:" + id, std::move(how));
+      const bool is_new = std::none_of(opening.priors.begin(), opening.priors.end(), [&](const auto& known) { return to_string(known.second) == to_string(how); });
+      if (is_new && opening.priors.size() < priors_kept)
+        opening.priors.emplace_back("leader:" + id, std::move(how));
     }
     return {};
   }
 
-  /// Those of an earlier life, whatever leads now.
-  result<void> add_priors_of(const std::vector<event>& events, session_record& record) const {
+  /// Those that were used in an earlier life, whatever leads now.
+  result<void> add_priors_of(const std::vector<event>& events, session_opened& opening) const {
     for (const auto& each : events) {
       const auto* made = std::get_if<proposal_made>(&each);
-      if (!made || !made->prior.starts_with("leader:") || std::any_of(record.priors.begin(), record.priors.end(), [&](const auto& known) { return known.first == made->prior; }))
+      if (!made || !made->prior.starts_with("leader:") || std::any_of(opening.priors.begin(), opening.priors.end(), [&](const auto& known) { return known.first == made->prior; }))
         continue;
       const candidate_id id = made->prior.substr(7);
       KEVOLVE_TRY(where, memory_.occurrences(id));
       if (where.empty())
         continue;
-      KEVOLVE_TRY(adapted, adapted_to(record.opening, id, where.front().first));
+      KEVOLVE_TRY(adapted, adapted_to(opening, id, where.front().first));
       if (adapted)
-        record.priors.emplace_back(made->prior, std::move(adapted->how));
+        opening.priors.emplace_back(made->prior, std::move(adapted->how));
     }
     return {};
   }
@@ -313,14 +312,13 @@ private:
       return std::optional<synthesis::analogy>();
     if (found->definition == opening.subject.op.name)
       return std::optional(synthesis::analogy{*found->printed_from, 0});
-    KEVOLVE_TRY(events, memory_.events(session));
-    const auto* other = events.empty() ? nullptr : std::get_if<session_opened>(&events.front());
-    if (!other || other->on.platform != opening.on.platform || other->on.language != opening.on.language)
+    KEVOLVE_TRY(other, memory_.opening(session));
+    if (other.on.platform != opening.on.platform || other.on.language != opening.on.language)
       return std::optional<synthesis::analogy>();
-    if (auto adapted = synthesis::adapt(opening.subject, other->subject, *found->printed_from, opening.on, parts_.compiler))
+    if (auto adapted = synthesis::adapt(opening.subject, other.subject, *found->printed_from, opening.on, parts_.compiler))
       return std::optional(std::move(*adapted));
     // Not the shipped generator's: by names alone.
-    const bool is_like = family_of(other->subject.op.name) == family_of(opening.subject.op.name) || features_of(other->subject.op) == features_of(opening.subject.op);
+    const bool is_like = family_of(other.subject.op.name) == family_of(opening.subject.op.name) || features_of(other.subject.op) == features_of(opening.subject.op);
     return is_like ? std::optional(synthesis::analogy{transferable(*found->printed_from), 1}) : std::nullopt;
   }
 

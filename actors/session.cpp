@@ -24,7 +24,7 @@ constexpr std::uint32_t attempts_per_life = 256; // names of tasks are never use
 session_shell::session_shell(session_actor::pointer self, session_parts parts)
     : self_(self), parts_(std::move(parts)), logic_([&] {
         search::session_options options;
-        for (const auto& [name, steps] : parts_.record->priors)
+        for (const auto& [name, steps] : parts_.record->opening.priors)
           options.priors.push_back(name);
         options.verify = parts_.engine.verify;
         return options;
@@ -282,7 +282,7 @@ void session_shell::ask(node_number number, const search::ask_synthesis& what) {
     return;
   }
   draw_context draw{what.memory, what.results_seen, {}, nullptr, child, std::move(request), synthesizers_[a.synthesizer]};
-  for (const auto& [name, steps] : parts_.record->priors)
+  for (const auto& [name, steps] : parts_.record->opening.priors)
     if (name == what.prior)
       draw.priors.push_back(steps);
   const auto first = node(what.parents[0]);

@@ -10,7 +10,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace kevolve::actors {
@@ -22,7 +21,6 @@ public:
   session_opened opening;
   std::vector<event> log;                               // of an earlier life; empty for a new session
   std::optional<budget_changed> budget;                 // the new one of a session that goes on
-  std::vector<std::pair<std::string, schedule>> priors; // what may be injected, best first
 
   void show(session_progress progress);
   /// The opening is durable.

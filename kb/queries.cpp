@@ -53,6 +53,24 @@ result<void> check_session_id(const session_id& session) {
   return {};
 }
 
+result<session_opened> opening_of(const database& data, const session_id& session) {
+  KEVOLVE_TRY_VOID(check_session_id(session));
+  KEVOLVE_TRY(at, reading::begin(data));
+  KEVOLVE_TRY(row, at.row<session_row>(table::sessions, session, "session " + session));
+  if (!row || row->events == 0)
+    return error{errc::not_found, fmt::format("no session '{}' in {}", session, data.directory.string())};
+  std::string buffer;
+  KEVOLVE_TRY(logged, log_at(at, session, 0, buffer));
+  auto decoded = decode<event>(logged.encoded);
+  const std::string where = fmt::format("session {}, position 0", session);
+  if (!decoded)
+    return data.problem(table::events, where, decoded.error());
+  auto* opened = std::get_if<session_opened>(&*decoded);
+  if (!opened)
+    return data.problem(table::events, where, {errc::damaged, "it is not the session's opening"});
+  return std::move(*opened);
+}
+
 result<std::vector<event>> events_of(const database& data, const session_id& session) {
   KEVOLVE_TRY_VOID(check_session_id(session));
   KEVOLVE_TRY(at, reading::begin(data));

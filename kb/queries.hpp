@@ -8,6 +8,7 @@ namespace kevolve::kb {
 
 result<void> check_session_id(const session_id& session);
 result<std::vector<event>> events_of(const database& data, const session_id& session);
+result<session_opened> opening_of(const database& data, const session_id& session);
 result<std::string> digest_of(const database& data, const session_id& session, std::uint64_t count);
 result<std::vector<session_summary>> all_sessions(const database& data);
 result<std::vector<known_skill>> skills_of(const database& data);

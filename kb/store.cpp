@@ -34,6 +34,7 @@ public:
   result<void> health() const override { return writer_ ? writer_->health() : result<void>(); }
   result<void> recover() override { return writer_ ? writer_->recover() : read_only(); }
   result<std::vector<event>> events(const session_id& session) const override { return events_of(data(), session); }
+  result<session_opened> opening(const session_id& session) const override { return opening_of(data(), session); }
   result<std::string> digest(const session_id& session, std::uint64_t count) const override { return digest_of(data(), session, count); }
   result<std::vector<session_summary>> sessions() const override { return all_sessions(data()); }
   result<std::optional<candidate>> find_candidate(const candidate_id& id_or_prefix) const override {

@@ -109,6 +109,8 @@ public:
 
   /// All events of a session in order, hash chain and checksums verified.
   virtual result<std::vector<event>> events(const session_id& session) const = 0;
+  /// What a session began with: its first event alone.
+  virtual result<session_opened> opening(const session_id& session) const = 0;
   /// Digest of the chain over the first `count` events (all: count = 0): equal prefixes have equal digests.
   virtual result<std::string> digest(const session_id& session, std::uint64_t count) const = 0;
 

@@ -85,6 +85,7 @@ struct session_opened {
   std::vector<skill> skills;       // known for this hardware and operators of these features when it began
   std::vector<known_synthesizer> synthesizers; // likewise, where a bandit chooses among them
   std::string policy_model;        // learned, that ranks the generator's proposals (actors/synthesis/learned.hpp); "": the rules do
+  std::vector<std::pair<std::string, schedule>> priors; // what may be injected, best first, by name: "leader:<candidate>"; what won elsewhere is adapted to this operator
 };
 
 /// A proposal was decided on: everything that the decision read is either in the log before this event or here.
@@ -227,24 +228,36 @@ inline std::size_t written_fields(const session_settings& x) {
   return x.weights.empty() && x.model_usd == 0 && x.model_tokens == 0 && x.user.empty() && x.priority == 0 ? 11 : 16;
 }
 
+inline std::size_t written_fields(const session_opened& x) {
+  if (!x.priors.empty())
+    return 10;
+  if (!x.policy_model.empty())
+    return 9;
+  if (!x.synthesizers.empty())
+    return 8;
+  return x.skills.empty() ? 6 : 7;
+}
+
+/// The first `written_fields` of these; all are read.
+template <std::size_t N, class Inspector, class T, class Fields>
+bool first_fields(Inspector& f, T& x, const Fields& all) {
+  if constexpr (!Inspector::is_loading && N > 1)
+    if (written_fields(x) < N)
+      return first_fields<N - 1>(f, x, all);
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return f.object(x).fields(std::get<I>(all)...); }(std::make_index_sequence<N>());
+}
+template <class Inspector, class T, class... Fields>
+bool written_first(Inspector& f, T& x, const std::tuple<Fields...>& all) {
+  return first_fields<sizeof...(Fields)>(f, x, all);
+}
+
 template <class Inspector>
 bool inspect(Inspector& f, session_settings& x) {
-  const auto all = std::tuple(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed), f.field("evaluations", x.evaluations), f.field("time_s", x.time_s),
-                              f.field("goal", x.goal), f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection), f.field("baselines", x.baselines),
-                              f.field("scale", x.scale), f.field("weights", x.weights), f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
-                              f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection), f.field("written_on", x.written_on),
-                              f.field("hosts", x.hosts));
-  const auto first = [&]<std::size_t... I>(std::index_sequence<I...>) { return f.object(x).fields(std::get<I>(all)...); };
-  if constexpr (!Inspector::is_loading)
-    switch (written_fields(x)) {
-      case 11: return first(std::make_index_sequence<11>());
-      case 16: return first(std::make_index_sequence<16>());
-      case 17: return first(std::make_index_sequence<17>());
-      case 18: return first(std::make_index_sequence<18>());
-      case 19: return first(std::make_index_sequence<19>());
-      default: break;
-    }
-  return first(std::make_index_sequence<20>());
+  return written_first(f, x, std::tuple(f.field("policy", x.policy), f.field("synthesizers", x.synthesizers), f.field("seed", x.seed), f.field("evaluations", x.evaluations), f.field("time_s", x.time_s),
+                                        f.field("goal", x.goal), f.field("in_flight", x.in_flight), f.field("plateau", x.plateau), f.field("injection", x.injection), f.field("baselines", x.baselines),
+                                        f.field("scale", x.scale), f.field("weights", x.weights), f.field("model_usd", x.model_usd), f.field("model_tokens", x.model_tokens), f.field("user", x.user),
+                                        f.field("priority", x.priority), f.field("ensemble", x.ensemble), f.field("adaptive_injection", x.adaptive_injection), f.field("written_on", x.written_on),
+                                        f.field("hosts", x.hosts)));
 }
 template <class Inspector>
 bool inspect(Inspector& f, synthesizer_record& x) {
@@ -256,20 +269,9 @@ bool inspect(Inspector& f, known_synthesizer& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, session_opened& x) {
-  if constexpr (!Inspector::is_loading) {
-    if (x.policy_model.empty() && x.synthesizers.empty() && x.skills.empty()) // as it was before there were skills
-      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on),
-                                f.field("settings", x.settings), f.field("hardware", x.hardware), f.field("at_ms", x.at_ms));
-    if (x.policy_model.empty() && x.synthesizers.empty())
-      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
-                                f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills));
-    if (x.policy_model.empty()) // as it was before policies were learned
-      return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
-                                f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers));
-  }
-  return f.object(x).fields(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings),
-                            f.field("hardware", x.hardware), f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers),
-                            f.field("policy_model", x.policy_model));
+  return written_first(f, x, std::tuple(f.field("session", x.session), f.field("subject", x.subject), f.field("on", x.on), f.field("settings", x.settings), f.field("hardware", x.hardware),
+                                        f.field("at_ms", x.at_ms), f.field("skills", x.skills), f.field("synthesizers", x.synthesizers), f.field("policy_model", x.policy_model),
+                                        f.field("priors", x.priors)));
 }
 template <class Inspector>
 bool inspect(Inspector& f, proposal_made& x) {

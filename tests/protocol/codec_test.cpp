@@ -56,6 +56,12 @@ session_opened on_chosen_hosts() {
   return opened;
 }
 
+session_opened begun_with_leaders() {
+  session_opened opened = by_bandit();
+  opened.priors = {{"leader:abc", {1, {{"unroll", "out", {{"factor", "8"}}}}}}};
+  return opened;
+}
+
 /// One of every alternative, with something in every kind of field.
 std::vector<event> every_event() {
   return {session_opened{"s", sample_problem(), {"cpu", "x86-64-v4", "cpp"}, {.seed = ~0ull}, "cpu-x", 1},
@@ -75,7 +81,7 @@ std::vector<event> every_event() {
           model_asked{3, 1, "local", "m-1", "repair", "rules", {"write it", "int x;", "it does not compile"}, 4000, 0.25, 10},
           model_asked{3, 2, "local", "m-1", "repair", "rules", {"write it"}, 4000, 0.25, 10, "vendor"},
           by_bandit(),
-          written_elsewhere(), on_chosen_hosts(),
+          written_elsewhere(), on_chosen_hosts(), begun_with_leaders(),
           model_answered{3, 1, "text", "because", "end", "", {900, 300, 80, 20}, 0.01, 2.5, 2, "req-1", 11}};
 }
 
@@ -172,6 +178,13 @@ TEST_CASE("every event and message comes back as it was") {
   auto op = decode<operator_definition>(encode(sample_problem().op));
   REQUIRE(op);
   CHECK(*op == sample_problem().op);
+}
+
+TEST_CASE("what an opening begins with is written where there is something, and comes back") {
+  CHECK(encode(event{by_bandit()}).find("priors") == std::string::npos); // as it was before leaders were adapted
+  const auto again = decode<event>(encode(event{begun_with_leaders()}));
+  REQUIRE(again);
+  CHECK(std::get<session_opened>(*again).priors == begun_with_leaders().priors);
 }
 
 TEST_CASE("the bytes of version 1 do not change") {
