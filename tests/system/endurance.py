@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The standing list unattended, under faults: a scheduler and an agent as real processes, six standing operators, a fault every so often.
 
-Usage: endurance.py KEVOLVE [--minutes 60] [--fault-every 60] [--session 20] [--seed 1] [--report FILE.json]
+Usage: endurance.py KEVOLVE [--minutes 60] [--fault-every 60] [--session 20] [--pair 25] [--seed 1] [--report FILE.json]
 
 Faults come in an order drawn from a seed, each kind as often as the others: scheduler, agent or a judge killed with -9; scheduler or agent stopped for ten seconds; the agent drained and started again; the scheduler's
 disk filled for ten seconds (where this user may mount a tmpfs). On the way a session is submitted (is it served at once?), two users submit a session each at the same
@@ -24,6 +24,7 @@ from fleet import Fleet, until
 # weight: what a gain is worth. The first two differ in weight alone, as far as operators can.
 OPERATORS = {"rms_norm_h4096": 8, "rms_norm_h8192": 1, "softmax_n4096": 4, "gelu_tanh_bias_n3072": 2, "transpose_n2048": 2, "matmul_k512_n512": 1}
 SUBMITTED = "layer_norm_h1024"
+SHARED = "silu_and_mul_bf16_n11008"  # by two users: far from the roof, where sessions would end
 
 
 def children_of(roots):
@@ -191,8 +192,8 @@ def share_of(fleet, session):
     return shown["evaluations"], sum(shown["stages"][stage] for stage in ("compile_s", "check_s", "measure_s", "profile_s"))
 
 
-def submit(fleet, who, evaluations, seed):
-    words = ["submit", SUBMITTED, "--baselines", "none", "--seed", seed, "--evaluations", evaluations, "--scheduler", fleet.endpoint, "--key", fleet.at / f"{who}.key", "--json"]
+def submit(fleet, who, operator, evaluations, seed):
+    words = ["submit", operator, "--plateau", evaluations, "--baselines", "none", "--seed", seed, "--evaluations", evaluations, "--scheduler", fleet.endpoint, "--key", fleet.at / f"{who}.key", "--json"]
 
     def tried():
         answer = fleet.run(*words, check=False)
@@ -237,7 +238,7 @@ def main():
                 had = [share_of(fleet, s) for s in shares["sessions"]]
                 if not shares.get("before") and None not in had and min(count for count, _ in had) > 0:
                     shares["before"] = had, at()  # from here on both have work: what one did before the other was there is no share
-                if shares.get("before") and None not in had and sum(count for count, _ in had) >= 30:
+                if shares.get("before") and None not in had and sum(count for count, _ in had) >= 6 * chosen.pair // 5:
                     before, since = shares["before"]
                     shares["counts"] = [count for count, _ in had]
                     both = [(count - first, seconds - spent) for (count, seconds), (first, spent) in zip(had, before)]
@@ -246,10 +247,10 @@ def main():
             if plan and at() >= plan[0][0]:
                 kind = plan.pop(0)[1]
                 if kind == "one":
-                    submitted.append(submit(fleet, "person", 12, 1))
+                    submitted.append(submit(fleet, "person", SUBMITTED, 12, 1))
                     waiting = (submitted[-1], at())
                 elif kind == "two":
-                    pair = [submit(fleet, "person", 25, 2), submit(fleet, "friend", 25, 3)]
+                    pair = [submit(fleet, "person", SHARED, chosen.pair, 2), submit(fleet, "friend", SHARED, chosen.pair, 3)]
                     submitted += pair
                     shares = {"sessions": pair, "at": at()}
                 else:
@@ -328,6 +329,7 @@ options.add_argument("kevolve")
 options.add_argument("--minutes", type=float, default=60)
 options.add_argument("--fault-every", type=float, default=60)
 options.add_argument("--session", type=int, default=20, help="seconds of each session of the standing list")
+options.add_argument("--pair", type=int, default=25, help="evaluations of each of the two users' sessions")
 options.add_argument("--seed", type=int, default=1)
 options.add_argument("--report")
 chosen = options.parse_args()
