@@ -1,5 +1,5 @@
 // kevolve bench compounding: leave-one-family-out over operators. Each is searched cold (an empty store) and warm (a store with the sessions of all
-// other families, and the policy learnt from them), with the same seed. Resumable: a line for each search. --replay: the same over recorded
+// other families, and the policy learnt from them), with the same seed; then the leaders of both are timed beside one another. Resumable: a line for each search. --replay: the same over recorded
 // landscapes, for several ways to inject what the others learnt.
 #include "scheduler/campaign.hpp"
 #include "scheduler/child.hpp"
@@ -41,6 +41,13 @@ public:
           if (!done)
             return false;
         }
+      for (const std::string& name : operators_)
+        if (find(name, s, false) && find(name, s, true) && !speeds_of(name, s)) {
+          in_.out.progress(fmt::format("{}: leaders again, seed {}", name, seed(s)), true);
+          KEVOLVE_TRY(done, measure_again(name, s));
+          if (!done)
+            return false;
+        }
     }
     return true;
   }
@@ -50,10 +57,11 @@ public:
     for (const std::string& name : operators_) {
       auto& mine = all.emplace_back(compounding_runs{name, {}, {}});
       for (std::uint32_t s = 0; s < options_.seeds; ++s)
-        if (const auto *cold = find(name, s, false), *warm = find(name, s, true); cold != nullptr && warm != nullptr) {
-          mine.cold.push_back(course_of_json((*cold)["course"]));
-          mine.warm.push_back(course_of_json((*warm)["course"]));
-        }
+        if (const auto *cold = find(name, s, false), *warm = find(name, s, true); cold != nullptr && warm != nullptr)
+          if (const auto speeds = speeds_of(name, s)) {
+            mine.cold.push_back(measured_again(course_of_json((*cold)["course"]), *speeds));
+            mine.warm.push_back(measured_again(course_of_json((*warm)["course"]), *speeds));
+          }
     }
     return all;
   }
@@ -64,9 +72,65 @@ private:
 
   [[nodiscard]] const object* find(const std::string& name, std::uint32_t s, bool warm) const {
     for (const object& each : record_.trials())
-      if (each.value("operator", "") == name && each.value("seed", std::uint64_t{0}) == seed(s) && each.value("warm", false) == warm)
+      if (each.contains("warm") && each.value("operator", "") == name && each.value("seed", std::uint64_t{0}) == seed(s) && each.value("warm", false) == warm)
         return &each;
     return nullptr;
+  }
+
+  /// Of both searches' leaders against the cold one's last; empty: not measured yet.
+  [[nodiscard]] std::optional<std::map<candidate_id, double>> speeds_of(const std::string& name, std::uint32_t s) const {
+    for (const object& each : record_.trials())
+      if (each.value("operator", "") == name && each.value("seed", std::uint64_t{0}) == seed(s) && each.contains("speeds"))
+        return each["speeds"].get<std::map<candidate_id, double>>();
+    return std::nullopt;
+  }
+
+  /// Each leader of both searches is timed beside the cold search's last one, in one process: no drift of the host between searches, and no luck of the best of many, decides.
+  result<bool> measure_again(const std::string& name, std::uint32_t s) {
+    const object &cold = *find(name, s, false), &warm = *find(name, s, true);
+    std::map<candidate_id, double> speeds;
+    const auto of_cold = course_of_json(cold.value("course", object())), of_warm = course_of_json(warm.value("course", object()));
+    const candidate_id last = of_cold.leaders.empty() ? candidate_id() : of_cold.leaders.back();
+    std::set<candidate_id> all(of_cold.leaders.begin(), of_cold.leaders.end());
+    all.insert(of_warm.leaders.begin(), of_warm.leaders.end());
+    all.erase("");
+    if (!last.empty()) {
+      KEVOLVE_TRY_VOID(bring_together(name, s, cold, warm));
+      for (const candidate_id& each : all) {
+        std::vector<std::string> arguments{options_.executable, "verify", each, "--against", last, "--baselines", "none", "--json", "--data", (folder_ / "leaders").string()};
+        pass_settings(options_.flags, {"data", "seed", "time", "evaluations", "injection", "policy_model", "baselines"}, arguments);
+        KEVOLVE_TRY(ended, run_optimize(in_, arguments, folder_, 60));
+        if (!ended)
+          return false;
+        if (each == last)
+          speeds[each] = 1;
+        else if (const auto& said = ended->answer; said.contains("baselines") && said["baselines"].contains(last))
+          speeds[each] = said["baselines"][last].value("speedup", 0.0);
+      }
+    }
+    KEVOLVE_TRY_VOID(record_.add({{"operator", name}, {"seed", seed(s)}, {"speeds", speeds}}));
+    return true;
+  }
+
+  /// One store that knows both.
+  result<void> bring_together(const std::string& name, std::uint32_t s, const object& cold, const object& warm) {
+    const fs::path store = folder_ / "leaders";
+    std::error_code failure;
+    fs::remove_all(store, failure);
+    fs::create_directories(store, failure);
+    if (failure)
+      return error{errc::io, fmt::format("{}: cannot be made: {}", store.string(), failure.message())};
+    KEVOLVE_TRY(to, kb::store::open(store, kb::access::read_write));
+    for (const auto& [run, is_warm] : {std::pair{&cold, false}, {&warm, true}}) {
+      const auto session = run->value("session", "");
+      if (session.empty())
+        continue;
+      KEVOLVE_TRY(from, kb::store::open(store_of(name, s, is_warm), kb::access::read_only));
+      KEVOLVE_TRY(log, from->events(session));
+      for (event& e : log)
+        to->append(session, std::move(e), [](const auto&) {});
+    }
+    return to->flush();
   }
 
   result<bool> search(const std::string& name, std::uint32_t s, bool warm) {

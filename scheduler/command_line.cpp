@@ -206,6 +206,7 @@ private:
     c->add_option("WHAT", verify_.what, "a candidate's id, a session, a Solution .json or a .cpp file")->type_name("")->required();
     c->add_option("--operator", verify_.operator_spec, "which operator it implements (needed for a .cpp file)")->type_name("OPERATOR");
     c->add_option("--workload", verify_.workloads, "only these workloads, by name")->type_name("NAME")->expected(1, -1);
+    c->add_option("--against", verify_.against, "candidates of the store for the same operator, by id: it is timed beside them, too")->type_name("ID")->expected(1, 8);
     c->add_option("--flags", flags_, "compiler flags of a .cpp file, in one argument")->type_name("FLAGS");
     setting(*c, "--target", "target", "cpu[/arch[/language]]")->type_name("TARGET");
     setting(*c, "--seed", "seed", "of the inputs (default: drawn afresh)")->type_name("S");

@@ -38,6 +38,7 @@ struct verify_options {
   std::string operator_spec;          // needed for a .cpp
   std::vector<std::string> workloads;
   std::vector<std::string> flags;     // of a .cpp
+  std::vector<std::string> against;   // candidates of the store that it is timed beside
 };
 result<int> verify(context& in, const verify_options& options);
 

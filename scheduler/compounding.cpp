@@ -114,11 +114,21 @@ course course_of(const std::vector<event>& log) {
       strategies.insert(node.strategy);
     out.best.push_back(std::max(out.best.empty() ? 1.0 : out.best.back(), passed ? std::exp(static_cast<double>(node.fitness)) : 1.0));
     out.strategies.push_back(static_cast<std::uint32_t>(strategies.size()));
+    const auto& leads = state.leader();
+    out.leaders.push_back(leads && leads->number != state.root_number() && leads->what ? leads->what->id : candidate_id());
   }
   return out;
 }
 
-object to_json(const course& c) { return {{"best", c.best}, {"strategies", c.strategies}}; }
+course measured_again(course c, const std::map<candidate_id, double>& speeds) {
+  for (std::size_t i = 0; i < c.best.size(); ++i) {
+    const auto found = i < c.leaders.size() ? speeds.find(c.leaders[i]) : speeds.end();
+    c.best[i] = found == speeds.end() ? 0 : found->second;
+  }
+  return c;
+}
+
+object to_json(const course& c) { return {{"best", c.best}, {"strategies", c.strategies}, {"leaders", c.leaders}}; }
 
 course course_of_json(const object& text) {
   course out;
@@ -126,6 +136,8 @@ course course_of_json(const object& text) {
     out.best = best->get<std::vector<double>>();
   if (const auto strategies = text.find("strategies"); strategies != text.end() && strategies->is_array())
     out.strategies = strategies->get<std::vector<std::uint32_t>>();
+  if (const auto leaders = text.find("leaders"); leaders != text.end() && leaders->is_array())
+    out.leaders = leaders->get<std::vector<candidate_id>>();
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "protocol/event.hpp"
 #include "scheduler/table.hpp"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -13,8 +14,9 @@ namespace kevolve::scheduler {
 
 /// One search, evaluation by evaluation.
 struct course {
-  std::vector<double> best;               // root's time / best time so far
+  std::vector<double> best;               // root's time / best time so far, as the search measured it; or the leader's speed so far, as it was measured again
   std::vector<std::uint32_t> strategies;  // distinct ones so far, of candidates that passed and are not slower than the root
+  std::vector<candidate_id> leaders;      // after each evaluation; "": none, or the root
 
   /// Evaluations until `best` reaches `speed`; infinite: never.
   [[nodiscard]] double needed(double speed) const;
@@ -23,6 +25,9 @@ struct course {
 course course_of(const std::vector<event>& log);
 nlohmann::ordered_json to_json(const course& c);
 course course_of_json(const nlohmann::ordered_json& text);
+/// The same search by what its leaders, timed again beside one another, come to: `speeds` by candidate, against the cold search's last leader. A leader without one counts as no gain.
+/// What a search believed while it ran is the best of many noisy figures, against a root that was measured once.
+course measured_again(course c, const std::map<candidate_id, double>& speeds);
 
 /// Cold and warm runs of one operator, by seed.
 struct compounding_runs {

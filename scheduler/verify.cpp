@@ -73,6 +73,21 @@ result<subject_of_verification> subject_from_store(context& in, const verify_opt
   return subject_of_verification{std::move(found.in.opening.subject), found.in.opening.on, std::move(found.what)};
 }
 
+/// Candidates of the store to be timed beside it. Errors: of another operator.
+result<std::vector<candidate>> others(context& in, const verify_options& options, const problem& subject) {
+  std::vector<candidate> found;
+  if (options.against.empty())
+    return found;
+  KEVOLVE_TRY(memory, open_for_reading(in)); // closed again before anything forks
+  for (const std::string& id : options.against) {
+    KEVOLVE_TRY(other, find_candidate(*memory, id));
+    if (other.what.definition != subject.op.name)
+      return error{errc::usage, fmt::format("--against: found '{}', a candidate for {}, expected one for {}", id, other.what.definition, subject.op.name)};
+    found.push_back(std::move(other.what));
+  }
+  return found;
+}
+
 /// The plain loop nest as an anchor; a candidate for an operator that the generator cannot write is measured without.
 std::optional<candidate> plain_loop_nest(const subject_of_verification& of, const std::string& compiler, std::vector<std::string>& missing) {
   auto writer = synthesis::generator::make(of.subject, of.on, compiler);
@@ -118,6 +133,8 @@ result<int> verify(context& in, const verify_options& options) {
   KEVOLVE_TRY_VOID(check_problem(of.subject));
   KEVOLVE_TRY_VOID(restrict_workloads(of.subject, options.workloads));
 
+  KEVOLVE_TRY(beside, others(in, options, of.subject));
+
   KEVOLVE_TRY(host, single_host::start(in));
   if (of.on.architecture.empty()) {
     KEVOLVE_TRY(chosen, choose_target(in.configured.target, host->evaluator().devices()));
@@ -131,6 +148,7 @@ result<int> verify(context& in, const verify_options& options) {
   const auto root = plain_loop_nest(of, in.configured.compiler, missing);
   if (root)
     work.anchors.push_back(*root);
+  work.anchors.insert(work.anchors.end(), beside.begin(), beside.end());
   work.subject = of.subject;
   work.on = of.on;
   work.what = of.what;

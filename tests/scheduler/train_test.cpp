@@ -116,6 +116,15 @@ TEST_CASE("a damaged policy is named and nobody is given it") {
   CHECK(refused.error().message.find("policy.trees: found nothing") != std::string::npos);
 }
 
+TEST_CASE("what a search believed of its leaders gives way to what they come to side by side") {
+  const course believed{{1, 2, 3, 3.5}, {1, 1, 2, 2}, {"", "a", "b", "c"}};
+  const auto again = measured_again(believed, {{"a", 0.97}, {"b", 0.9}, {"c", 1.0}});
+  CHECK(again.best == std::vector<double>{0, 0.97, 0.9, 1.0}); // the root is no gain; a leader may have been luck
+  CHECK(again.strategies == believed.strategies);
+  CHECK(again.needed(0.95) == 2);
+  CHECK(measured_again(believed, {}).best == std::vector<double>(4, 0));
+}
+
 TEST_CASE("cold and warm searches are compared at the cold one's best and at equal numbers of evaluations") {
   compounding_runs runs{"a", {}, {}};
   runs.cold = {{{1, 1, 2, 3, 4, 4}, {1, 1, 2, 3, 4, 5}}, {{1, 2, 4}, {1, 2, 3}}};
@@ -134,4 +143,5 @@ TEST_CASE("cold and warm searches are compared at the cold one's best and at equ
   const auto back = course_of_json(to_json(runs.cold[0]));
   CHECK(back.best == runs.cold[0].best);
   CHECK(back.strategies == runs.cold[0].strategies);
+  CHECK(course_of_json(to_json({{1}, {1}, {"abc"}})).leaders == std::vector<candidate_id>{"abc"});
 }
