@@ -84,6 +84,39 @@ bool saves_a_pass(const outlook& o, plan how) {
   return bytes <= near_bytes;
 }
 
+/// How far ahead a nest asks for its data, as it was measured on the operators that ship. Who goes through a row more than once has time to fetch the next one; a row that is
+/// soon over is not far enough ahead. Empty: the hardware does as well.
+parameters prefetch_for(const outlook& o, const nest& n) {
+  constexpr double far_bytes = 16384, row_element = 4;
+  const bool along_rows = !n.rows.empty() && n.rows.back().var.single_name() == n.vector_loop;
+  double row = 0;
+  std::size_t passes = 0;
+  bool busy = false; // scans, or sums of columns that ride along: more work between two reads
+  for (const auto& ph : n.phases) {
+    passes += ph.loops.empty() ? 0 : 1;
+    row = std::max(row, elements(o, ph.loops) * row_element);
+    busy = busy || !ph.scanned.empty() || std::any_of(ph.statements.begin(), ph.statements.end(), [](const statement& st) { return st.carried; });
+  }
+  if (along_rows && (passes > 0 || crosses_rows(n))) // windows, sums of columns, transpositions
+    return {};
+  if (passes <= 1 && !busy)
+    return {{"bytes", "8192"}};
+  return !busy && row < far_bytes ? parameters{{"bytes", "16384"}} : parameters{{"rows", "1"}};
+}
+
+schedule with_prefetch(const outlook& o, schedule s) {
+  const auto nests = make_plan(*o.subject, s, o.compiler).nests;
+  std::vector<parameters> all;
+  for (const auto& n : nests)
+    all.push_back(prefetch_for(o, n));
+  if (!all.empty() && !all.front().empty() && std::all_of(all.begin(), all.end(), [&](const parameters& each) { return each == all.front(); }))
+    return with(std::move(s), "prefetch", "*", all.front());
+  for (std::size_t i = 0; i < nests.size(); ++i)
+    if (!all[i].empty())
+      s = with(std::move(s), "prefetch", nests[i].name, all[i]);
+  return s;
+}
+
 } // namespace
 
 schedule plain_schedule(const outlook& o) {
@@ -141,7 +174,7 @@ schedule analytic_schedule(const outlook& o) {
   for (const auto& name : wide)
     s = with(s, "unroll", name, {{"factor", "8"}});
   if (!blocked && traffic(o) > prefetch_from_bytes)
-    s = with(s, "prefetch", "*", {{"rows", "1"}});
+    s = with_prefetch(o, std::move(s));
   if (!blocked && lines && traffic(o) > stream_from_bytes)
     s = with(s, "stream_stores", "*");
   return that_apply(o, std::move(s));
