@@ -55,6 +55,17 @@ struct one_agent {
     return whose;
   }
 
+  /// A second for each task, and whoever had it asks for another at its priority. What each had, added to `had_s`.
+  void run_until(double end_s, const std::map<std::string, int>& priorities, std::map<std::string, double>& had_s) {
+    while (now_s < end_s) {
+      const std::string whose = user();
+      now_s += 1;
+      had_s[whose] += 1;
+      ask(whose, priorities.at(whose));
+      finish(1.0);
+    }
+  }
+
   double now_s = 0;
 
 private:
@@ -764,26 +775,17 @@ TEST_CASE("users share an agent by the seconds that their work takes, not by pie
 TEST_CASE("what waits for idle agents is neither owed what others had before it, nor is what they had then owed to whoever comes later") {
   one_agent x;
   std::map<std::string, double> had_s;
-  const auto run_until = [&](double end_s, const std::map<std::string, int>& priorities) {
-    while (x.now_s < end_s) {
-      const std::string user = x.user();
-      x.now_s += 1;
-      had_s[user] += 1;
-      x.ask(user, priorities.at(user));
-      x.finish(1.0);
-    }
-  };
   for (int i = 0; i < 2; ++i)
     x.ask("standing", -10);
-  run_until(300, {{"standing", -10}});
+  x.run_until(300, {{"standing", -10}}, had_s);
   for (int i = 0; i < 2; ++i)
     x.ask("person");
-  run_until(400, {{"standing", -10}, {"person", 0}});
+  x.run_until(400, {{"standing", -10}, {"person", 0}}, had_s);
   CHECK(had_s["person"] >= 98);
   had_s.clear();
   for (int i = 0; i < 2; ++i)
     x.ask("friend");
-  run_until(500, {{"person", 0}, {"friend", 0}}); // though "standing" waits all the time, and had 200 s more than "friend" when that came
+  x.run_until(500, {{"person", 0}, {"friend", 0}}, had_s); // though "standing" waits all the time, too, and has had nothing for as long as "person" worked
   CHECK(std::abs(had_s["person"] - had_s["friend"]) <= 4);
 }
 
@@ -791,26 +793,17 @@ TEST_CASE("what somebody had while nobody else wanted it is not held against wha
   one_agent x;
   std::map<std::string, double> had_s;
   std::map<std::string, int> at{{"a", -10}, {"b", 0}};
-  const auto run_until = [&](double end_s) {
-    while (x.now_s < end_s) {
-      const std::string user = x.user();
-      x.now_s += 1;
-      had_s[user] += 1;
-      x.ask(user, at.at(user));
-      x.finish(1.0);
-    }
-  };
   for (int i = 0; i < 2; ++i)
     x.ask("a", -10);
-  run_until(500); // alone
+  x.run_until(500, at, had_s); // alone
   for (int i = 0; i < 2; ++i)
     x.ask("b");
-  run_until(600);
+  x.run_until(600, at, had_s);
   had_s.clear();
   at["a"] = 0;
   for (int i = 0; i < 2; ++i)
     x.ask("a");
-  run_until(700);
+  x.run_until(700, at, had_s);
   CHECK(std::abs(had_s["a"] - had_s["b"]) <= 4);
 }
 
