@@ -807,6 +807,48 @@ TEST_CASE("what somebody had while nobody else wanted it is not held against wha
   CHECK(std::abs(had_s["a"] - had_s["b"]) <= 4);
 }
 
+TEST_CASE("what was withdrawn before it was permitted is not held against anybody") {
+  dispatcher d;
+  (void)d.step(agent_of("x", 2), 0);
+  const auto ask = [&](const std::string& user, int number, bool paid = false, const target& on = cpu) {
+    auto t = task_of(user + "/" + std::to_string(number), user, 0, on);
+    t.paid = paid;
+    return only<grant>(d.step(t, 0));
+  };
+  for (const char* user : {"a", "b"})
+    CHECK(ask(user, 0, false, {"cuda", "", "cuda"}).empty()); // nobody serves it: both have something here all the time
+  REQUIRE(ask("b", 1).size() == 1);
+  (void)d.step(finished{"x", "b/1", 1, false, "", 2.0}, 2);
+  for (int i = 1; i <= 5; ++i) {
+    CHECK(ask("a", i, true).empty()); // its turn has come, and it waits for its permission
+    (void)d.step(withdraw{"a/" + std::to_string(i)}, 2);
+  }
+  REQUIRE(ask("c", 1).size() == 1);
+  REQUIRE(ask("c", 2).size() == 1);
+  CHECK(ask("b", 2).empty());
+  CHECK(ask("a", 6).empty());
+  const auto next = only<grant>(d.step(finished{"x", "c/1", 1, false, "", 1.0}, 3));
+  REQUIRE(next.size() == 1);
+  CHECK(next[0].lease == "a/6"); // it had nothing, "b" had two seconds
+}
+
+TEST_CASE("a lease is accepted once: to accept it again gives no more time, and says in the end that it was accepted") {
+  dispatcher d;
+  (void)d.step(agent_of("x"), 0);
+  REQUIRE(only<grant>(d.step(task_of("t"), 0)).size() == 1);
+  (void)d.step(accepted{"x", "t", 1}, 1);
+  std::vector<requeued> back;
+  for (double now_s = 2; now_s < 40 && back.empty(); now_s += 1) {
+    (void)d.step(accepted{"x", "t", 1}, now_s);
+    (void)d.step(heartbeat{"x"}, now_s);
+    back = only<requeued>(d.step(tick{}, now_s));
+    if (!back.empty())
+      CHECK(now_s < 20); // a limit of 10 s, and 5 s of grace
+  }
+  REQUIRE(back.size() == 1);
+  CHECK(back[0].reason.find("its deadline passed") != std::string::npos);
+}
+
 TEST_CASE("an agent that lies about what work took harms nobody's share for long") {
   one_agent x;
   std::map<std::string, int> served;
