@@ -35,6 +35,12 @@ bool goal_met(const session_state& state) {
   return goal > 0 && verdict && verdict->holds && verdict->speedup >= goal;
 }
 
+/// What won on like operators, of which the best have a turn each before the search goes its own way; null: it is nobody's turn.
+const std::string* early_prior(node_number number, const std::vector<std::string>& priors) {
+  const std::size_t turn = number < first_prior ? priors.size() : number - first_prior;
+  return turn < std::min(priors_first, priors.size()) ? &priors[turn] : nullptr;
+}
+
 // Results that are on their way still count; after the others nobody asks for them any more.
 bool drains(const std::string& why) { return why == "cost" || why == "evaluations" || why == "time" || why == "space exhausted"; }
 
@@ -156,10 +162,11 @@ bool session::propose_one() {
     made.prior = std::move(memory.prior);
     made.unprimed = memory.unprimed;
     made.synthesizer = next_synthesizer(number);
-    if (const std::size_t turn = number - first_prior; number >= first_prior && turn < std::min(priors_first, options_.priors.size()) && (settings.injection > 0 || settings.adaptive_injection) && made.synthesizer == "generator") {
+    const bool injects = settings.injection > 0 || settings.adaptive_injection;
+    if (const auto* prior = early_prior(number, options_.priors); prior && injects && made.synthesizer == "generator") {
       made.parents = {state_.root_number()};
       made.memory = memory_operator::inherit;
-      made.prior = options_.priors[turn];
+      made.prior = *prior;
     }
   }
   append(std::move(made));
